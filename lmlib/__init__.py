@@ -1,0 +1,9 @@
+"""lmlib: the small, tested library behind the book *Why language models look the way they do*.
+
+One module per idea: `corpora` (text), `ngram` (counting), `figures` (drawing), `exercises`
+(checking answers), `claims` (keeping the prose honest). Import the module you need:
+
+>>> from lmlib import corpora, ngram
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,585 @@
+"""The n-gram explorer: the numbers in Python, the same numbers in the page, and the page itself."""
+
+import functools
+import gzip
+import http.server
+import json
+import os
+import re
+import shutil
+import threading
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmlib import corpora
+from lmlib.explorer import LINES, ORDERS, REACH, SHOWN, NgramExplorer, TokenStream, ngram_explorer
+
+STATIC = Path(__file__).parents[1] / "static"
+SIZE_LIMIT = 10_000  # bytes, script and style together, gzipped
+
+
+@functools.cache
+def embedded():
+    return TokenStream([(work.title, work.text) for work in corpora.load().works])
+
+
+@functools.cache
+def explorer():
+    return ngram_explorer()
+
+
+# --------------------------------------------------------------------------- counting, in Python
+def view_by_loops(tokens, context, size):
+    """`TokenStream.view`, without the lines, as its definition reads."""
+    rows = []
+    for k in range(len(context) + 1):
+        ending = context[len(context) - k :]
+        following = Counter(  # a Counter keeps the order of first appearance among equals ...
+            tokens[i + k] for i in range(size - k) if tokens[i : i + k] == ending
+        )
+        appearance = {w: i for i, w in reversed(list(enumerate(tokens)))}  # ... in this row only
+        top = sorted(following.items(), key=lambda item: (-item[1], appearance[item[0]]))
+        rows.append([following.total(), len(following), [list(item) for item in top[:SHOWN]]])
+    begin = len(tokens) - len(tokens) // 10
+    unseen = []
+    for n in range(1, ORDERS + 1):
+        seen = {tuple(tokens[i : i + n]) for i in range(min(size, begin) - n + 1)}
+        new = [tuple(tokens[i : i + n]) for i in range(begin, len(tokens) - n + 1)]
+        unseen.append([sum(gram not in seen for gram in new), len(new)])
+    missing = [w for w in context if w not in tokens[:size]]
+    return {
+        "tokens": len(tokens), "size": size, "context": context,
+        "missing": missing, "rows": rows, "unseen": unseen,
+    }  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    length=st.integers(1000, 1200),
+    letters=st.integers(1, 12),
+    context=st.lists(st.sampled_from("abcdefz"), max_size=4),
+    share=st.floats(0, 1),
+)
+def test_view_is_what_its_definition_says(seed, length, letters, context, share):
+    tokens = np.random.default_rng(seed).choice(list("abcdefghijkl")[:letters], length).tolist()
+    cut = length // 3
+    works = [("One", " ".join(tokens[:cut])), ("Two", "\n" + " ".join(tokens[cut:]))]
+    size = max(ORDERS, round(share * length))
+    view = TokenStream(works).view(context, size)
+    view.pop("lines")
+    assert view == view_by_loops(tokens, context, size)
+
+
+def test_probabilities_of_a_text_known_by_heart():
+    # after "a": b three times in four, c once in four; the last "a" has no next token
+    stream = TokenStream([("Song", "a b a b a b a c " * 125 + "a")])
+    view = stream.view(["a"], 1001)
+    assert view["rows"][1] == [500, 2, [["b", 375], ["c", 125]]]
+    assert view["unseen"] == [[0, 101 - n] for n in range(1, ORDERS + 1)]
+    assert stream.view(["a", "a"], 1001)["rows"][2] == [0, 0, []]
+
+
+def test_lines_are_quotations():
+    stream = embedded()
+    flat = re.sub(r"\s+", " ", stream.text)
+    for context in (["the"], ["the", "end", "of", "the"], [".", '"'], ["once", "upon", "a"]):
+        lines = stream.view(context, stream.ids.size)["lines"]
+        assert 1 <= len(lines) <= LINES
+        for left, match, following, right, title in lines:
+            assert corpora.tokenise(match) == context
+            assert len(corpora.tokenise(following)) == 1
+            assert max(len(left), len(right)) <= REACH + 2
+            quotation = left.removeprefix("… ") + match + following + right.removesuffix(" …")
+            assert re.sub(r"\s+", " ", quotation).strip() in flat
+            work = re.sub(r"\s+", " ", corpora.load()[title].text)
+            assert re.sub(r"\s+", " ", match + following) in work
+
+
+def test_lines_quote_the_longest_context_that_occurs():
+    lines = embedded().view(["the", "river", "was", "low"], embedded().ids.size)["lines"]
+    assert [corpora.tokenise(line[1]) for line in lines] == [["was", "low"]] * 3
+    assert embedded().view(["zyxw"], 5000)["lines"] == []
+
+
+@pytest.mark.parametrize("context", ["", "  ", "one two three four five", 'he said , "'])
+def test_contexts_of_a_wrong_length_are_refused(context):
+    if len(corpora.tokenise(context)) == 4:
+        assert ngram_explorer(context).view["context"] == ["he", "said", ",", '"']
+    else:
+        with pytest.raises(ValueError, match="expected 1 to 4"):
+            ngram_explorer(context)
+
+
+def test_a_short_text_is_refused():
+    with pytest.raises(ValueError, match="hold 3 tokens"):
+        TokenStream([("Short", "one two three")])
+
+
+# ------------------------------------------------------------------------------ static fallback
+class Tables(HTMLParser):
+    """Captions, scopes and cell texts of all tables; the attributes of the element."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.captions, self.scopes, self.cells, self.element, self.open = [], [], [], {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "lm-ngram-explorer":
+            self.element = dict(attrs)
+        if tag == "th":
+            self.scopes.append(dict(attrs).get("scope"))
+        if tag in ("th", "td", "caption"):
+            self.open = self.captions if tag == "caption" else self.cells
+            self.open.append("")
+
+    def handle_endtag(self, tag):
+        if tag in ("th", "td", "caption"):
+            self.open = None
+
+    def handle_data(self, data):
+        if self.open is not None:
+            self.open[-1] += data
+
+
+def test_static_tables_hold_the_numbers_and_are_accessible():
+    found = Tables(explorer()._repr_html_())
+    assert len(found.captions) == 2 and all(found.captions)
+    assert set(found.scopes) == {"row", "col"} and len(found.scopes) == 5 + 5 + 2 + 5
+    view = explorer().view
+    for seen, kinds, top in view["rows"]:
+        i = found.cells.index(f"{seen:,}")
+        assert found.cells[i + 1] == f"{kinds:,}"
+        for word, count in top:
+            assert f"“{word}” {count:,} ({count / seen:.3f})" in found.cells[i + 2]
+    for unseen, of in view["unseen"]:
+        assert f"{100 * unseen / of:.1f} %" in found.cells
+
+
+def test_data_for_the_page_survive_html():
+    view = embedded().view(["the"], 5000)
+    view["lines"][0][4] = "<b>\"Tom\" & 'Jerry'</b></lm-ngram-explorer>"
+    text = NgramExplorer(view, ["<i>"])._repr_html_()
+    assert json.loads(Tables(text).element["data-view"]) == view | {"examples": ["<i>"]}
+    assert "<b>" not in text and "<i>" not in text
+
+
+def test_text_version_has_every_order_and_never_changes():
+    text = explorer()._repr_mimebundle_()["text/plain"]
+    assert text == repr(ngram_explorer()) and len(text) < 1500
+    assert explorer()._repr_mimebundle_()["text/html"] == ngram_explorer()._repr_html_()
+    for n, (seen, kinds, _) in enumerate(explorer().view["rows"], start=1):
+        assert re.search(rf"^{n} .* {seen:,} +{kinds:,} ", text, re.MULTILINE)
+
+
+def test_size():
+    both = (STATIC / "explorer.js").read_bytes() + (STATIC / "explorer.css").read_bytes()
+    assert len(gzip.compress(both, 9)) <= SIZE_LIMIT
+
+
+# -------------------------------------------------------------------------------------- the page
+STYLE = """body{margin:0 auto;max-width:44rem;padding:1rem;font:16px/1.6 sans-serif;background:#fff}
+[data-theme=dark] body{background:#121212;color:#ced6dd}
+[data-theme=dark]{--lm-ink:#e6e6e6;--lm-muted:#a8a8a8;--lm-grid:#444;--lm-blue:#6cb6ea;
+--lm-vermillion:#f08a4b}"""
+
+
+def page_with(*elements):
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        f'<style>{STYLE}</style><link rel="stylesheet" href="../_static/explorer.css">'
+        '<script defer src="../_static/explorer.js"></script></head>'
+        f"<body><main><h1>Explorer</h1>{''.join(elements)}<p id=after>After.</p></main></body>"
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A book of two pages under a sub-path, as the real one lays out its files."""
+    root = tmp_path_factory.mktemp("site")
+    book = root / "some" / "book"
+    corpus = book / "_static" / "corpus"
+    corpus.mkdir(parents=True)
+    (book / "chapters").mkdir()
+    for name in ("explorer.js", "explorer.css"):
+        shutil.copy(STATIC / name, book / "_static")
+    index = []
+    for i, work in enumerate(corpora.load().works):
+        (corpus / f"{i}.txt").write_bytes(work.text.encode())
+        index.append({"title": work.title, "file": f"{i}.txt", "words": len(work.text.split())})
+    (corpus / "index.json").write_text(json.dumps({"files": index}))
+    element = explorer()._repr_html_()
+    (book / "chapters" / "one.html").write_text(page_with(element), encoding="utf-8")
+    (book / "chapters" / "two.html").write_text(page_with(element, element), encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/some/book/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with sync_api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=found, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+            )
+        except sync_api.Error as error:
+            if os.environ.get("CI", "").lower() == "true":
+                raise
+            pytest.skip(f"no browser (set CHROMIUM to its path): {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, base):
+    """Open a page; `page.requests` and `page.problems` collect what happens on it."""
+    contexts, pages = [], []
+
+    def go(page="one", theme="light", width=1280, routes=(), wait="load", **options):
+        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(8000)
+        tab.requests, tab.problems = [], []
+        tab.on("request", lambda r: tab.requests.append(r.url))
+        tab.on("pageerror", lambda e: tab.problems.append(str(e)))
+        tab.on("console", lambda m: m.type == "error" and tab.problems.append(m.text))
+        for pattern, handler in routes:
+            context.route(pattern, handler)
+        tab.goto(f"{base}chapters/{page}.html", wait_until=wait)
+        if options.get("java_script_enabled", True):
+            tab.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
+        pages.append(tab)
+        return tab
+
+    yield go
+    for tab in pages:
+        assert all(url.startswith((base, "data:")) for url in tab.requests)
+    for context in contexts:
+        context.close()
+
+
+def corpus_requests(tab):
+    return [url for url in tab.requests if "/corpus/" in url]
+
+
+def expect_says(tab, pattern):
+    """Wait until the (first) headline matches; checked in every frame, so it costs no time."""
+    text = "document.querySelector('.lm-x-says').textContent"
+    try:
+        tab.wait_for_function(f"pattern => new RegExp(pattern, 's').test({text})", arg=pattern)
+    except Exception:
+        assert re.search(pattern, tab.evaluate(text))
+        raise
+
+
+def overflow(tab):
+    return tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+def axe(tab):
+    run = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().run
+    tab.evaluate("document.getAnimations().forEach(a => a.finish())")
+    found = run(tab, options={"preload": False}).response["violations"]
+    return [(v["id"], [node["html"] for node in v["nodes"]]) for v in found]
+
+
+VIEW = """asked => {
+    const explorer = document.querySelector("lm-ngram-explorer");
+    return Promise.all(asked.map(([context, size]) => explorer.view(context, size)));
+}"""
+
+
+def test_page_counts_what_python_counts(visit):
+    stream, rng = embedded(), np.random.default_rng(4)
+    ends = np.cumsum([len(corpora.tokenise(w.text)) for w in corpora.load().works]).tolist()
+    asked = [([], size) for size in (1000, *ends)]
+    words = np.array(stream.words, object)
+    for i in rng.integers(stream.ids.size, size=50):
+        context = words[stream.ids[i : i + rng.integers(1, 5)]].tolist()
+        if rng.random() < 0.3:  # a context that hardly ever occurs
+            context[0] = rng.choice([*words, "zyxw"])
+        asked.append((context, int(rng.choice([1000, 1300, 20_000, *ends]))))
+    asked += [(["the", "end", "of", "the"], stream.ids.size), (["the"], 5), (["constructor"], 5000)]
+    tab = visit()
+    found = tab.evaluate(VIEW, asked)
+    for (context, size), view in zip(asked, found, strict=True):
+        assert view == stream.view(context, size)
+    assert tab.problems == []
+
+
+@settings(max_examples=1, deadline=None)  # one batch: the browser is asked once
+@given(texts=st.lists(st.text(st.characters(max_codepoint=127), max_size=40), min_size=150))
+def test_page_tokenises_as_python_does(browser, texts):
+    texts += [work.text for work in corpora.load().works]
+    texts += ["don't well-known -a- 1,234.5. 10.30 a1b2 x_y '--' \"Q\"", "\x0b\x0c\x7f", "café 3½"]
+    # the control characters U+001C to U+001F are white space in Python only
+    texts = [re.sub("[\x1c-\x1f]", " ", text) for text in texts[:-1]]
+    tab = browser.new_page()
+    tab.goto("about:blank")
+    script = (STATIC / "explorer.js").read_text(encoding="utf-8")
+    tab.set_content("<base href='http://127.0.0.1/'>")
+    tab.evaluate(
+        "code => { const s = document.createElement('script');"
+        "s.textContent = code.replace('document.currentScript.src', 'document.baseURI');"
+        "document.head.append(s) }",
+        script,
+    )
+    found = tab.evaluate(
+        "texts => texts.map(customElements.get('lm-ngram-explorer').tokenise)", texts
+    )
+    tab.close()
+    for text, tokens in zip(texts, found, strict=True):
+        assert tokens == corpora.tokenise(text, lowercase=True)
+
+
+def test_text_is_loaded_once_and_only_on_use(visit):
+    tab = visit("two")
+    tab.wait_for_load_state("networkidle")
+    tab.mouse.move(600, 300)
+    tab.mouse.wheel(0, 400)
+    assert corpus_requests(tab) == []
+    first, second = tab.locator("lm-ngram-explorer").all()
+    first.get_by_role("button", name="the river was low").click()
+    expect_says(tab, "“\u2068the river was low\u2069” never occurs")
+    second.get_by_label("Context").fill("of the")
+    second.locator(".lm-x-says").get_by_text("occurs 837 times").wait_for()
+    assert "river" in first.locator(".lm-x-says").text_content()  # each has its own state
+    assert len(corpus_requests(tab)) == 1 + 6
+    ids = tab.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids)) and tab.problems == []
+
+
+def test_page_shows_the_view_before_and_after_loading(visit):
+    tab = visit()
+    lines = ".lm-x-row, .lm-x-shares, .lm-x-quotes, .lm-x-says"
+    before = tab.locator(lines).all_inner_texts()
+    height = tab.evaluate("document.querySelector('lm-ngram-explorer').offsetHeight")
+    with tab.expect_response("**/corpus/5.txt"):
+        tab.get_by_label("Context").focus()
+    tab.evaluate("document.querySelector('lm-ngram-explorer').view([], 1000)")
+    tab.wait_for_timeout(300)  # longer than the headline waits
+    assert tab.locator(lines).all_inner_texts() == before
+    assert tab.evaluate("document.querySelector('lm-ngram-explorer').offsetHeight") == height
+
+
+def test_a_reader_with_a_keyboard_only(visit):
+    tab = visit()
+    press = tab.keyboard.press
+    press("Tab")
+    assert tab.evaluate("document.activeElement.labels[0].textContent") == "Context"
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert tab.evaluate(outline) == "solid"
+    press("Control+A")
+    tab.keyboard.type("Once upon")
+    expect_says(tab, "once upon\u2069” occurs 1 time in 207,011 tokens; one word follows: “\u2068a")
+    press("Tab")  # remove last word
+    press("Enter")
+    expect_says(tab, "“\u2068once\u2069” occurs")
+    for _ in range(3):  # clear, then the examples: the, of the
+        press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "of the"
+    press("Space")
+    expect_says(tab, "of the\u2069” occurs 837 .* 519 different .* most often “\u2068wall")
+    while tab.evaluate("document.activeElement.type") != "range":
+        press("Tab")
+    press("Home")
+    expect_says(tab, "“\u2068of the\u2069” occurs . times in 1,000 tokens")
+    assert tab.evaluate("document.activeElement.getAttribute('aria-valuetext')") == "1,000 tokens"
+    press("End")
+    expect_says(tab, "in 207,011 tokens")
+    for _ in range(9):  # four words at n = 1, four at n = 2, the first at n = 3
+        press("Tab")
+    assert tab.evaluate(outline) == "solid"
+    press("Enter")
+    expect_says(tab, "“\u2068of the wall\u2069” occurs 11 times")
+    press("Enter")  # the focus stays where the reader works
+    expect_says(tab, "“\u2068of the wall ")
+    assert tab.problems == []
+
+
+def test_a_walk_into_a_dead_end_offers_the_way_back(visit):
+    tab = visit()
+    row = tab.locator(".lm-x-row").nth(5)  # n = 5; row 0 is the head
+    row.get_by_role("button", name="week").click()
+    expect_says(tab, "“\u2068end of the week\u2069” occurs 1 time in")
+    assert tab.get_by_label("Context").input_value() == "the end of the week"
+    assert row.locator("button:visible").count() == 1
+    # the button that was pressed is gone, the focus is not
+    assert tab.evaluate("document.activeElement.textContent") == "Remove last word"
+    tab.get_by_label("Context").fill("the end of zyxw")
+    expect_says(tab, "The word “\u2068zyxw\u2069” never occurs in 207,011 tokens")
+    assert "never seen: no estimate" in row.inner_text()
+    assert row.locator("button:visible").count() == 0
+
+
+TYPED = [  # what is typed, the headline, the hint
+    ("", "No context: .* 8,018 are different; most often “\u2068.\u2069”", ""),
+    ("THE End of The", "“\u2068the end of the\u2069” occurs 22 times", ""),
+    ("she ran to the top of the", "“\u2068the top of the\u2069” occurs 19", "last four.*the top"),
+    ("zyxw the", "The word “\u2068zyxw\u2069” never occurs", ""),
+    ("the 🐙", "The word “\u2068🐙\u2069” never occurs", ""),
+    ("مرحبا", "The word “\u2068مرحبا\u2069” never occurs", ""),
+    ("don’t know", "“\u2068don't know\u2069” ", ""),
+    (", “", "“\u2068, \"\u2069” occurs", ""),
+    ("<img src=x onerror=alert(1)>", "never occurs", "last four"),
+    ("x" * 5000, "The word “\u2068x{59}…\u2069” never occurs", ""),
+    ("the " * 3000, "“\u2068the the the the\u2069” never occurs", "last four"),
+]  # fmt: skip
+
+
+def test_whatever_is_typed(visit):
+    tab = visit(width=390)
+    for typed, says, hint in TYPED:
+        tab.get_by_label("Context").fill(typed)
+        expect_says(tab, says)
+        assert re.search(hint, tab.locator(".lm-x-hint").text_content(), re.DOTALL), typed
+        assert overflow(tab) <= 0 and tab.locator("lm-ngram-explorer img").count() == 0
+        assert tab.problems == []
+
+
+def test_fewer_tokens_leave_more_unseen(visit):
+    tab = visit()
+    slider = tab.get_by_role("slider")
+    shares = []
+    for step, size in (("24", "207,011"), ("20", "100,000"), ("10", "10,000"), ("0", "1,000")):
+        slider.fill(step)
+        expect_says(tab, f"in {size} tokens")
+        shown = tab.locator(".lm-x-shares b").all_inner_texts()
+        shares.append([float(share.removesuffix(" %")) for share in shown])
+    assert shares[0] == [round(100 * k / of, 1) for k, of in explorer().view["unseen"]]
+    assert np.all(np.diff(shares, axis=0) >= 0) and np.all(np.diff(shares, axis=1) >= 0)
+    slider.fill("23")
+    expect_says(tab, "in 200,000 tokens")
+    assert "in the first 186,310" in tab.locator(".lm-x-below").inner_text()
+
+
+def missing(route):
+    route.fulfill(status=404, body="not here")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer"),
+    [
+        ("**/corpus/index.json", missing),
+        ("**/corpus/3.txt", lambda route: route.abort()),
+        ("**/corpus/index.json", lambda route: route.fulfill(body="<html>")),
+    ],
+)
+def test_a_failed_download_is_said_and_tried_again(visit, pattern, answer):
+    tab = visit(routes=[(pattern, answer)])
+    before = tab.locator(".lm-x-table").inner_text()
+    tab.get_by_role("button", name="of the", exact=True).click()
+    expect_says(tab, "could not be loaded")
+    assert tab.locator(".lm-x-table").inner_text() == before
+    assert not [p for p in tab.problems if "Failed to load resource" not in p]
+    tab.context.unroute(pattern)
+    tab.get_by_role("button", name="of the", exact=True).click()
+    expect_says(tab, "“\u2068of the\u2069” occurs 837 times")
+
+
+def test_a_slow_download_ends_with_the_last_request(visit):
+    held = []
+    tab = visit(routes=[("**/corpus/2.txt", lambda route: held.append(route))])
+    tab.get_by_role("button", name="of the", exact=True).click()
+    expect_says(tab, "Loading the text")
+    tab.get_by_label("Context").fill("once upon a")
+    tab.wait_for_timeout(400)
+    held[0].continue_()
+    expect_says(tab, "“\u2068once upon a\u2069” occurs 1 time")
+    assert tab.problems == [] and len(held) == 1
+
+
+def test_opened_as_a_file(browser, site):
+    tab = browser.new_page()
+    errors = []
+    tab.on("pageerror", lambda error: errors.append(error))
+    tab.goto((site / "some" / "book" / "chapters" / "one.html").as_uri())
+    tab.get_by_label("Context").fill("of the")
+    expect_says(tab, "opened as a file")
+    assert "22" in tab.locator(".lm-x-table").inner_text() and errors == []
+    tab.close()
+
+
+def test_without_scripts_and_in_print_there_are_tables(visit):
+    tab = visit(java_script_enabled=False, width=390)
+    assert tab.locator("table").nth(0).is_visible() and tab.locator("table").nth(1).is_visible()
+    assert tab.locator("lm-ngram-explorer").bounding_box()["height"] < 1200
+    tab = visit()
+    assert not tab.locator("table").first.is_visible()
+    tab.emulate_media(media="print")
+    assert tab.locator("table").first.is_visible() and not tab.locator(".lm-x-live").is_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_accessible_and_within_the_screen(visit, theme, width):
+    tab = visit(theme=theme, width=width, reduced_motion="reduce")
+    assert overflow(tab) <= 0
+    tab.get_by_role("button", name="the river was low").click()
+    tab.get_by_role("slider").fill("14")
+    expect_says(tab, "never occurs in 25,000 tokens")
+    assert axe(tab) == [] and overflow(tab) <= 0
+    duration = "getComputedStyle(document.querySelector('.lm-x-bar i')).transitionDuration"
+    assert tab.evaluate(duration) == "0s"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_moves_when_the_script_arrives(visit, width):
+    held = []
+    hold = [("**/explorer.js", lambda route: held.append(route))]
+    tab = visit("one", width=width, routes=hold, wait="commit")
+    tab.locator("lm-ngram-explorer").wait_for(state="attached")
+    tab.wait_for_timeout(200)
+    place = "document.getElementById('after').getBoundingClientRect().top"
+    before = tab.evaluate(place)
+    held[0].continue_()
+    tab.locator(".lm-x-live").wait_for()
+    assert abs(tab.evaluate(place) - before) < 40
+
+
+def test_fast_enough_to_drag(visit):
+    tab = visit()
+    best = tab.evaluate("""async () => {
+        const e = document.querySelector("lm-ngram-explorer"), times = [];
+        await e.view([], 1000);
+        for (let i = 0; i < 5; i++) {
+            const begin = performance.now();
+            await e.view(["the", "end", "of", "the"], 207011);
+            times.push(performance.now() - begin);
+        }
+        return Math.min(...times);
+    }""")
+    assert best < 150  # ms
+
+
+def test_what_the_script_repeats_is_true():
+    script = (STATIC / "explorer.js").read_text(encoding="utf-8")
+    size = sum(len(work.text.encode()) for work in corpora.load().works)
+    assert f"({size / 1e6:.1f} MB)" in script
+    constants = f"ORDERS = {ORDERS}, SHOWN = {SHOWN}, LINES = {LINES}, REACH = {REACH}"
+    assert constants in script
