@@ -23,7 +23,9 @@ NUMBER = re.compile(
     (?P<sign>[−-])?
     (?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)
     (?:\s*(?:×|\\times)\s*10\^?\{?(?P<power>[−-]?\d+|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)\}?)?
-    (?P<percent>[\s\u00a0\u202f]*\\?%)?""",
+    (?P<percent>[\s\u00a0\u202f]*\\?%)?
+    (?![\d]|-[a-z])                                     # nor the 5 of "5-gram"
+    """,
     re.X,
 )
 _SUPERSCRIPT = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -56,6 +58,47 @@ def numbers_in(phrase: str) -> list[Quoted]:
         tolerance = 0.5 * 10.0**-decimals * scale * (1 + 1e-9)
         found.append(Quoted(m[0].strip(), sign * float(digits) * scale, tolerance))
     return found
+
+
+_UNCHECKED = re.compile(
+    r"""```.*?``` | `[^`]*` | \$\$.*?\$\$ | \$[^$]*\$         # code and formulas
+    | !?\[[^\]]*\]\([^)]*\)                                # links: their years and addresses
+    | ^\#.*?$ | <[^>]*>                                     # headings, tags
+    | \b(?:Figure|Table|Exercise|Claim|[Ss]ection|[Cc]hapter|figures?|equation)s?\ \(?[A-Z]?\d+(?:\.\d+)?\)?
+      (?:\ and\ \d+\.\d+)?                                  # names of things
+    | \(\d+\.\d+\) | \b\d+\ minutes\b                      # equation numbers, time to plan
+    """,
+    re.X | re.S | re.M,
+)
+
+
+def prose(markdown: str) -> str:
+    """The words of a Markdown cell: no code, formulas, links, headings or names of figures."""
+    kept = _UNCHECKED.sub(" ¶ ", markdown)
+    kept = re.sub(r"^\s*(?:>\s?|\d+\.\s|[-*]\s)", "", kept, flags=re.M)
+    return " ".join(kept.replace("*", "").split())
+
+
+def unsupported(markdown: str, phrases: list[str]) -> list[str]:
+    """The numbers in a Markdown cell that none of the phrases covers, each with its surroundings.
+
+    Whole numbers up to ten are words of the language, unless a per cent sign or a power of ten
+    makes them a measurement.
+    """
+    text = prose(markdown)
+    covered = [
+        found.span()
+        for phrase in phrases
+        for found in re.finditer(re.escape(" ".join(phrase.split())), text)
+    ]
+    missing = []
+    for m in NUMBER.finditer(text):
+        plain = not (m["percent"] or m["power"] or "." in m["digits"] or "," in m["digits"])
+        if plain and int(m["digits"]) <= 10:
+            continue
+        if not any(start <= m.start() and m.end() <= end for start, end in covered):
+            missing.append(text[max(0, m.start() - 40) : m.end() + 30])
+    return missing
 
 
 class Claims:

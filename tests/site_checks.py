@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(os.environ.get("BOOK_HTML") or ROOT / "_build" / "html")
 WIDTHS = [1280, 390]
+COLOUR_RULES = ["color-contrast", "link-in-text-block"]  # all that a colour scheme can break
 SHORTEST_ALT = 20
 LOADING_LINKS = {"stylesheet", "icon", "preload", "modulepreload", "manifest", "prefetch"}
 
@@ -238,6 +239,11 @@ LAYOUT = """() => {
   document.querySelectorAll("details").forEach(d => d.open = true);
   for (const m of document.querySelectorAll(".math"))
     if (!m.querySelector(".katex")) found.push("formula not rendered: " + name(m));
+  for (const tag of document.querySelectorAll(".katex-tag")) {
+    const end = Math.max(...[...tag.parentElement.querySelectorAll(":scope > .katex-base")]
+      .map(base => base.getBoundingClientRect().right));
+    if (end > tag.getBoundingClientRect().left) found.push("number over formula: " + name(tag));
+  }
   if (document.documentElement.scrollWidth > wide)
     found.push(`the page scrolls sideways (${document.documentElement.scrollWidth} px)`);
   for (const f of document.querySelectorAll("figure, figure svg, img")) {
@@ -266,8 +272,8 @@ def bad_layout(tab) -> list[str]:
     return tab.evaluate(LAYOUT)
 
 
-def axe_violations(tab) -> list[str]:
-    """What axe finds, with every fold open."""
+def axe_violations(tab, rules: list[str] | None = None) -> list[str]:
+    """What axe finds, with every fold open; by all its rules, or only by some."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     # two frames: opening folds makes the page mark what now scrolls
@@ -276,7 +282,8 @@ def axe_violations(tab) -> list[str]:
         tab,
         # KaTeX's boxes: thousands, hidden from screen readers, in the colour of the text around
         context={"exclude": [[".katex-html"]]},
-        options={"preload": False},  # axe would fetch style sheets from addresses of its own making
+        # preload: axe would fetch style sheets from addresses of its own making
+        options={"preload": False} | ({"runOnly": rules} if rules else {}),
     ).response["violations"]
     return [
         f"{v['id']}: {v['nodes'][0]['target']} and {len(v['nodes']) - 1} more" for v in violations

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import ctypes
 import functools
 import html.parser
 import io
@@ -704,15 +703,35 @@ def test_a_limit_that_is_kept_leaves_nothing_behind(limit):
     assert threading.active_count() == threads
 
 
-def test_a_blow_under_way_is_taken_back():
-    """The watcher has struck, but the block ends before the interpreter notices."""
-    with running._watched(60):
-        this = ctypes.c_ulong(threading.get_ident())
-        undo = running.ctypes.pythonapi.PyThreadState_SetAsyncExc
-        with contextlib.suppress(running.TimeUp):
-            undo(this, ctypes.py_object(running.TimeUp))
-            undo(this, None)
-    assert sum(range(1000)) == 499500
+@pytest.mark.parametrize("limit", [running._watched, running.time_limit])
+def test_a_blow_at_the_last_moment_lands_inside(limit):
+    """The block ends just as the time does; nothing may strike the code after it."""
+    landed = 0
+    for i in range(100):
+        end = time.perf_counter() + 0.003 + 0.0002 * i  # the watcher may wait long for its turn
+        try:
+            with limit(0.005):
+                while time.perf_counter() < end:
+                    pass
+        except running.TimeUp:
+            landed += 1
+        for _ in range(300):
+            str(_)
+    assert 0 < landed < 100
+
+
+def test_the_watcher_leaves_the_interpreter_as_it_was():
+    """A debugger's trace function hung CPython 3.11 after a blow had been taken back."""
+    code = """
+import sys
+from lmlib.exercises import running
+with running._watched(60):
+    pass
+sys.settrace(lambda *_: None)
+(lambda: 1)()
+"""
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, timeout=60)
 
 
 def test_a_check_inside_a_check():

@@ -241,6 +241,8 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><title>A doctored page</title>
 FIGURE = """<figure class="lm-figure"><svg role="img" aria-label="A line that rises to the right"
  viewBox="0 0 400 100" style="width:{}"><text style="font-size:{}">n</text></svg>
 <figcaption style="font-size:13px">A caption</figcaption></figure>"""
+NUMBERED = """<p><span class="katex-base" style="display:inline-block;width:200px">x</span>
+<span class="katex-tag" style="position:absolute;left:150px">(1)</span></p>"""
 PICTURE = '<img src="a.svg" alt="A line that rises to the right">'
 
 
@@ -318,6 +320,7 @@ def base(tmp_path):
         ("<script>nothing()</script>", "script error: nothing is not defined"),
         ('<img src="gone.png" alt="">', "404"),
         ('<span class="math">x^2</span>', "formula not rendered"),
+        (NUMBERED, "number over formula"),
         ('<div style="width:500px">wide</div>', "the page scrolls sideways (5"),
         (FIGURE.format("500px", "20px"), "wider than the screen: svg"),
         (FIGURE.format("300px", "13px"), "figure text of 9.8 px, caption 13 px"),

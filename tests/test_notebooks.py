@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
-from tools.notebooks import canonical, execute, find, id_prefix, output_alt, to_text
+from tools.notebooks import canonical, execute, find, id_prefix, main, output_alt, to_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -135,7 +135,8 @@ def _figure_problems(notebook):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 def test_stored_notebook(path):
-    assert list(problems(path.read_text(encoding="utf-8"), path)) == []
+    found = list(problems(path.read_text(encoding="utf-8"), path))
+    assert not found, "\n".join(found)
 
 
 # ------------------------------------------------------------- break it on purpose, see it fail
@@ -260,6 +261,33 @@ def test_executing_twice_gives_the_same_bytes(tmp_path):
     assert [stream.text for stream in streams] == ["a\nc\n", "b\n"]
     assert "execution_count" in first
     assert "iopub" not in first
+
+
+def test_a_failing_cell_is_named_and_nothing_is_stored(tmp_path, capsys):
+    path = tmp_path / "tiny.ipynb"
+    cells = [new_code("1", "good"), new_code("1 / 0", "bad"), new_code("2", "never")]
+    path.write_text(to_text(nbformat.v4.new_notebook(cells=cells)), encoding="utf-8")
+    before = path.read_bytes()
+    assert main([str(path)]) == 1
+    said = capsys.readouterr().out
+    assert "FAILED in cell tiny-bad, nothing stored" in said
+    assert "ZeroDivisionError" in said
+    assert "\x1b" not in said
+    assert path.read_bytes() == before
+
+
+def test_check_compares_and_storing_stores(tmp_path, capsys):
+    path = tmp_path / "tiny.ipynb"
+    fresh = new_code("6 * 7", "sum"), new_code("print('same')", "same")
+    path.write_text(to_text(nbformat.v4.new_notebook(cells=fresh)), encoding="utf-8")
+    before = path.read_bytes()
+    assert main(["--check", str(path)]) == 1
+    assert "differs (tiny-sum, tiny-same)" in capsys.readouterr().out
+    assert path.read_bytes() == before
+    assert main([str(path)]) == 0
+    assert list(problems(path.read_text(encoding="utf-8"), path)) == []
+    assert main(["--check", str(path)]) == 0
+    assert "unchanged" in capsys.readouterr().out
 
 
 def test_find_names_the_chapters_there_are(tmp_path):

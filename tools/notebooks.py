@@ -18,12 +18,13 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ROOT / "chapters"
 SECONDS_ALLOWED = 100  # from top to bottom on one core of a laptop
 KEPT_METADATA = ("jupyter", "mystnb", "tags")  # editors add more, and each its own
+FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError)
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -91,7 +92,8 @@ def execute(path):
 
     Raises
     ------
-    nbclient.exceptions.CellExecutionError : a cell raised
+    nbclient.exceptions.CellExecutionError and the like : a cell raised, took 600 s or killed the
+        kernel; a note on the exception names the cell
     ValueError : a cell has no authored id
     """
     notebook = nbformat.v4.reads(path.read_text(encoding="utf-8"))
@@ -111,7 +113,13 @@ def execute(path):
             coalesce_streams=True,
             resources={"metadata": {"path": str(path.parent)}},
         )
-        client.execute(env=kernel_environment)
+        started = []
+        client.on_cell_start = lambda cell, cell_index: started.append(cell.id)
+        try:
+            client.execute(env=kernel_environment)
+        except FAILURES as error:
+            error.add_note(f"in cell {started[-1] if started else '(none)'}")
+            raise
     return canonical(notebook, id_prefix(path))
 
 
@@ -150,9 +158,10 @@ def main(arguments):
         started = time.monotonic()
         try:
             text = to_text(execute(path))
-        except (CellExecutionError, ValueError) as error:
+        except (*FAILURES, ValueError) as error:
             failures += 1
-            print(f"FAILED, nothing stored\n{_plain(str(error))}")
+            where = " ".join(getattr(error, "__notes__", []))
+            print(f"FAILED {where}, nothing stored\n{_plain(str(error))}")
             continue
         seconds = time.monotonic() - started
         stored = path.read_text(encoding="utf-8")

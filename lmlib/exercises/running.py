@@ -229,26 +229,32 @@ def _alarm(seconds):
 @contextlib.contextmanager
 def _watched(seconds):
     """The same from a second thread, for Windows and for code outside the main thread."""
-    limit = Limit()
-    lock = threading.Lock()
+    limit = Limit(active=True)
     target = ctypes.c_ulong(threading.get_ident())
-    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    alarm_off = threading.Lock()
+    alarm_off.acquire()
 
     def watch():
-        end = time.monotonic() + seconds
+        wait = seconds
         while limit.active:
-            time.sleep(STRIKE_EVERY if limit.blows < PATIENCE else HAIL_EVERY)
-            with lock:
-                if limit.active and time.monotonic() > end:
-                    limit.blows += 1
-                    raise_in(target, ctypes.py_object(TimeUp))
+            if not alarm_off.acquire(timeout=wait):
+                limit.blows += 1
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(TimeUp))
+                wait = STRIKE_EVERY if limit.blows < PATIENCE else HAIL_EVERY
 
+    watcher = threading.Thread(target=watch, daemon=True)
     try:
-        limit.active = True
         with contextlib.suppress(RuntimeError):  # no threads here (WebAssembly): no limit either
-            threading.Thread(target=watch, daemon=True).start()
+            watcher.start()
         yield limit
     finally:
         limit.active = False
-        with lock:  # no blow is on its way any more ...
-            raise_in(target, None)  # ... and one that has not yet struck is taken back
+        # A blow may be under way: let it land here, where it does no harm. (To take it back, with
+        # NULL for the exception, leaves CPython 3.11 looking for it at every step, for ever.)
+        while watcher.is_alive():
+            try:
+                if alarm_off.locked():
+                    alarm_off.release()
+                watcher.join()
+            except TimeUp:
+                pass
