@@ -487,7 +487,7 @@ def _(tokens):
 )
 def tokens_needed():
     """How many tokens of text until only 10 % of the pairs are new, if the power law goes on?"""
-    exponent = math.log(0.34 / 0.21) / math.log(200_000 / 50_000)
+    exponent = np.log(0.34 / 0.21) / np.log(200_000 / 50_000)
     return 200_000 * (0.21 / 0.10) ** (1 / exponent)
 
 
