@@ -152,7 +152,9 @@ class Claims:
 
     def __repr__(self) -> str:
         said = [f"  ✓ {_plain(n)}" for n in self.numbers]
-        decided = [f"  ✓ Claim {v['id']} {VERDICTS[v['verdict']]} ({v['evidence']})" for v in self.verdicts]
+        decided = [
+            f"  ✓ Claim {v['id']} {VERDICTS[v['verdict']]} ({v['evidence']})" for v in self.verdicts
+        ]
         head = f"{len(self.numbers)} statements and {len(self.verdicts)} verdicts hold."
         return "\n".join([head, *said, *decided])
 

@@ -401,7 +401,9 @@ class MaximumLikelihood:
         """Draw one sentence word by word, until ``</s>`` or `max_words`."""
         sentence = ["<s>"]
         while len(sentence) <= max_words:
-            words, counts = self.counts.followers(sentence[1 - self.order :] if self.order > 1 else [])
+            words, counts = self.counts.followers(
+                sentence[1 - self.order :] if self.order > 1 else []
+            )
             word = words[rng.choice(len(words), p=counts / counts.sum())]
             if word == "</s>":
                 break

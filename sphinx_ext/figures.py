@@ -69,7 +69,7 @@ def inline_svg(svg: str, alt: str, prefix: str) -> tuple[str, set[str]]:
     behind the figure is removed, and the fixed size becomes a natural width the page may shrink.
     """
     root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", svg))
-    width = length_px(root.get("width"))
+    width, height = length_px(root.get("width")), length_px(root.get("height"))
     for parent in list(root.iter()):
         for child in list(parent):
             name = child.tag.rpartition("}")[2]
@@ -116,8 +116,9 @@ def inline_svg(svg: str, alt: str, prefix: str) -> tuple[str, set[str]]:
         root.attrib.pop(key, None)
     root.set("role", "img")
     root.set("aria-label", alt)
-    root.set("style", f"max-width:{width:.0f}px")
-    return ET.tostring(root, encoding="unicode"), strange
+    # a box that knows its size lets the browser put off drawing until the reader comes near
+    box = f"max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}"
+    return f'<div class="lm-drawing" style="{box}">{svg_of(root)}</div>', strange
 
 
 def svg_of(element: ET.Element) -> str:

@@ -147,9 +147,9 @@
       if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
       return answer;
     };
-    const { files } = await (await get("index.json")).json();
-    const texts = await Promise.all(files.map(async f => (await get(f.file)).text()));
-    return new TokenStream(files.map(f => f.title), texts);
+    const { works } = await (await get("index.json")).json();
+    const texts = await Promise.all(works.map(async w => (await get(w.file)).text()));
+    return new TokenStream(works.map(w => w.title), texts);
   };
   const load = () => stream ||= read().catch(error => { stream = undefined; throw error; });
 

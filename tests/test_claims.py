@@ -13,7 +13,9 @@ from lmlib.claims import Claims, numbers_in, prose, unsupported
 
 CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("*.ipynb"))
 MIME = "application/vnd.lmlib.claims+json"
-VERDICT = re.compile(r"> \*\*Claim (\w\d+) (holds|holds with a condition|is wrong as stated)\.\*\* ")
+VERDICT = re.compile(
+    r"> \*\*Claim (\w\d+) (holds|holds with a condition|is wrong as stated)\.\*\* "
+)
 
 
 # ------------------------------------------------------------------------------ reading numbers

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from lmlib import corpora
 from lmlib.explorer import LINES, ORDERS, REACH, SHOWN, NgramExplorer, TokenStream, ngram_explorer
+from sphinx_ext.site import copy_corpus
 
-STATIC = Path(__file__).parents[1] / "static"
+ROOT = Path(__file__).parents[1]
+STATIC = ROOT / "static"
 SIZE_LIMIT = 10_000  # bytes, script and style together, gzipped
 
 
@@ -206,16 +208,11 @@ def site(tmp_path_factory):
     """A book of two pages under a sub-path, as the real one lays out its files."""
     root = tmp_path_factory.mktemp("site")
     book = root / "some" / "book"
-    corpus = book / "_static" / "corpus"
-    corpus.mkdir(parents=True)
+    (book / "_static").mkdir(parents=True)
     (book / "chapters").mkdir()
+    copy_corpus(ROOT / "lmlib" / "data", book / "_static" / "corpus")
     for name in ("explorer.js", "explorer.css"):
         shutil.copy(STATIC / name, book / "_static")
-    index = []
-    for i, work in enumerate(corpora.load().works):
-        (corpus / f"{i}.txt").write_bytes(work.text.encode())
-        index.append({"title": work.title, "file": f"{i}.txt", "words": len(work.text.split())})
-    (corpus / "index.json").write_text(json.dumps({"files": index}))
     element = explorer()._repr_html_()
     (book / "chapters" / "one.html").write_text(page_with(element), encoding="utf-8")
     (book / "chapters" / "two.html").write_text(page_with(element, element), encoding="utf-8")
@@ -332,13 +329,13 @@ def test_page_counts_what_python_counts(visit):
     assert tab.problems == []
 
 
-@settings(max_examples=1, deadline=None)  # one batch: the browser is asked once
-@given(texts=st.lists(st.text(st.characters(max_codepoint=127), max_size=40), min_size=150))
-def test_page_tokenises_as_python_does(browser, texts):
+def test_page_tokenises_as_python_does(browser):
+    spaces = range(0x1C, 0x20)  # in Python only
+    likely = [chr(c) for c in range(128) if c not in spaces] + list("aZ'-.,19 " * 10)
+    rng = np.random.default_rng(9)
+    texts = ["".join(rng.choice(likely, rng.integers(40))) for _ in range(500)]
+    texts += ["don't well-known -a- 1,234.5. 10.30 a1b2 x_y '--' \"Q\"", "Żółw café"]
     texts += [work.text for work in corpora.load().works]
-    texts += ["don't well-known -a- 1,234.5. 10.30 a1b2 x_y '--' \"Q\"", "\x0b\x0c\x7f", "café 3½"]
-    # the control characters U+001C to U+001F are white space in Python only
-    texts = [re.sub("[\x1c-\x1f]", " ", text) for text in texts[:-1]]
     tab = browser.new_page()
     tab.goto("about:blank")
     script = (STATIC / "explorer.js").read_text(encoding="utf-8")
@@ -350,11 +347,12 @@ def test_page_tokenises_as_python_does(browser, texts):
         script,
     )
     found = tab.evaluate(
-        "texts => texts.map(customElements.get('lm-ngram-explorer').tokenise)", texts
+        "texts => texts.map(t => customElements.get('lm-ngram-explorer').tokenise(t).join(' '))",
+        texts,
     )
     tab.close()
     for text, tokens in zip(texts, found, strict=True):
-        assert tokens == corpora.tokenise(text, lowercase=True)
+        assert tokens == " ".join(corpora.tokenise(text, lowercase=True))
 
 
 def test_text_is_loaded_once_and_only_on_use(visit):
@@ -379,7 +377,7 @@ def test_page_shows_the_view_before_and_after_loading(visit):
     lines = ".lm-x-row, .lm-x-shares, .lm-x-quotes, .lm-x-says"
     before = tab.locator(lines).all_inner_texts()
     height = tab.evaluate("document.querySelector('lm-ngram-explorer').offsetHeight")
-    with tab.expect_response("**/corpus/5.txt"):
+    with tab.expect_response("**/corpus/06*.txt"):
         tab.get_by_label("Context").focus()
     tab.evaluate("document.querySelector('lm-ngram-explorer').view([], 1000)")
     tab.wait_for_timeout(300)  # longer than the headline waits
@@ -486,7 +484,7 @@ def missing(route):
     ("pattern", "answer"),
     [
         ("**/corpus/index.json", missing),
-        ("**/corpus/3.txt", lambda route: route.abort()),
+        ("**/corpus/04*.txt", lambda route: route.abort()),
         ("**/corpus/index.json", lambda route: route.fulfill(body="<html>")),
     ],
 )
@@ -504,7 +502,7 @@ def test_a_failed_download_is_said_and_tried_again(visit, pattern, answer):
 
 def test_a_slow_download_ends_with_the_last_request(visit):
     held = []
-    tab = visit(routes=[("**/corpus/2.txt", lambda route: held.append(route))])
+    tab = visit(routes=[("**/corpus/03*.txt", lambda route: held.append(route))])
     tab.get_by_role("button", name="of the", exact=True).click()
     expect_says(tab, "Loading the text")
     tab.get_by_label("Context").fill("once upon a")
@@ -559,7 +557,7 @@ def test_nothing_moves_when_the_script_arrives(visit, width):
     before = tab.evaluate(place)
     held[0].continue_()
     tab.locator(".lm-x-live").wait_for()
-    assert abs(tab.evaluate(place) - before) < 40
+    assert abs(tab.evaluate(place) - before) < 0.08 * before  # fonts differ; unreserved: 0.4
 
 
 def test_fast_enough_to_drag(visit):

@@ -208,7 +208,8 @@ def test_figure_in_the_page(sound):
     figure = re.search(r'<figure class="lm-figure" id="figure-1-1">.*?</figure>', text, re.S)[0]
     assert f'aria-label="{ALT}"' in figure and 'role="img"' in figure
     assert "var(--lm-blue)" in figure and "#" not in figure.replace("#f1-", "").replace('"#', "")
-    assert "max-width:499px" in figure and " height=" not in figure.split(">")[1]
+    assert "max-width:499px;aspect-ratio:499/96" in figure
+    assert " height=" not in figure[: figure.index("<g")]
     assert "<style" not in figure and "patch" not in figure, "the page is the paper"
     assert 'href="#f1-mark"' in figure and 'id="f1-mark"' in figure and "url(#f1-box)" in figure
     assert "font:italic 13px var(--lm-sans)" in figure and 'x="1.23"' in figure

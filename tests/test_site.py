@@ -166,7 +166,7 @@ def test_keyboard(visit):
         name, visible = focus(tab)
         assert visible, f"the focus on {name!r} cannot be seen"
         names.append(name)
-    for expected in ("Dark colours", "Search this book", "Data sparsity", "Glossary"):
+    for expected in ("Dark colours", "Search this book", "Self-attention", "Glossary"):
         assert expected in names
     tab.reload()
     tab.keyboard.press("Tab")
@@ -216,7 +216,7 @@ def test_without_scripts(visit, width):
     assert tab.locator(".lm-theme").is_hidden()
     if width == 390:
         tab.get_by_role("button", name="Chapters").click()
-    assert tab.get_by_role("link", name="Data sparsity").is_visible()
+    assert tab.get_by_role("link", name="Self-attention").is_visible()
 
 
 def test_print(visit):

@@ -29,6 +29,7 @@ from lmlib.exercises.running import (
 
 UNTOUCHED = (None, Ellipsis, NotImplemented)  # by identity: an answer's == may do anything
 ID_LIMIT = 80  # characters of an unknown id that a message repeats
+GIVEN_LIMIT = 120  # characters of the learner's signature
 
 
 def check(id, answer=...) -> Result:
@@ -82,7 +83,7 @@ def judge(exercise: Exercise, answer) -> Result:
     try:
         with undisturbed():
             references(exercise)  # computed once, and not on the learner's time
-            with time_limit(exercise.seconds) as limit:
+            with time_limit(exercise.seconds) as limit:  # around one call: see `time_limit`
                 return _by_running(exercise, function, started, limit)
     except TimeUp as problem:
         message = explain.time_up_message(exercise.seconds, where(function, problem))
@@ -124,7 +125,7 @@ def _before_running(exercise, answer) -> Result | None:
         for case in exercise.inputs:
             signature.bind(*case.args, **case.kwargs)
     except TypeError:
-        given = f"{getattr(answer, '__name__', exercise.name)}{signature}"
+        given = shorten(f"{getattr(answer, '__name__', exercise.name)}{signature}", GIVEN_LIMIT)
         wanted = f"{exercise.name}{inspect.signature(exercise.solution)}"
         template = messages.NOT_A_VALUE if exercise.is_value else messages.WRONG_ARGUMENTS
         message = template.format(signature=given, given=given, wanted=wanted)

@@ -13,6 +13,7 @@ from lmlib.exercises.running import Outcome
 
 LINE_LIMIT = 100  # characters of a learner's line that a message repeats
 ERROR_LIMIT = 200  # characters of an exception's text
+NAME_LIMIT = 60  # characters of a type's name, or of a key
 NAMES_LIMIT = 5  # missing keys that are named
 COARSE = 0.05  # a value this near, relatively, was probably rounded too early
 
@@ -113,19 +114,19 @@ def _place(path) -> str:
     if not path:
         return ""
     steps = {"key": messages.AT_KEY, "index": messages.AT_INDEX}
-    named = (steps[step].format(key=show(at, 60), index=at) for step, at in path)
+    named = (steps[step].format(key=show(at, NAME_LIMIT), index=at) for step, at in path)
     return messages.AT.format(place=messages.JOIN.join(named))
 
 
 def _names(keys) -> str:
-    names = messages.JOIN.join(show(key, 60) for key in keys[:NAMES_LIMIT])
+    names = messages.JOIN.join(show(key, NAME_LIMIT) for key in keys[:NAMES_LIMIT])
     more = len(keys) - NAMES_LIMIT
     return messages.AND_MORE.format(names=names, more=more) if more > 0 else names
 
 
 def kind_in_words(x) -> str:
     kind = kind_of(x)
-    return messages.KINDS.get(kind) or messages.OTHER_KIND.format(name=kind)
+    return messages.KINDS.get(kind) or messages.OTHER_KIND.format(name=shorten(kind, NAME_LIMIT))
 
 
 def details(exercise: Exercise, case: Case, outcome: Outcome, wanted: Outcome):

@@ -18,7 +18,7 @@ _COLOURS = {
     "error": "var(--lm-purple, #b05a8a)",
     "todo": "var(--lm-muted, #808080)",
 }
-_BOX = "border-left:.25rem solid {colour};padding:.25rem .75rem;margin:.5rem 0"
+_BOX = "border-left:.25rem solid {colour};padding:.7rem 1rem;margin:.5rem 0"
 _LIST = (
     "display:grid;grid-template-columns:max-content minmax(0,1fr);"
     "gap:.15rem .75rem;margin:.4rem 0 0"

@@ -193,7 +193,8 @@ def time_limit(seconds: float):
     """Context manager that raises TimeUp inside its block after so many seconds.
 
     It interrupts Python code, not one long call into C (a huge product, a regular expression).
-    It strikes repeatedly, because a bare `except:` in a loop eats single blows.
+    It strikes repeatedly, because a bare `except:` in a loop eats single blows. The block should
+    be one call: from 3.13 on, a loop's jump back is not covered by the `with` or `try` around it.
     """
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
         return _alarm(seconds)

@@ -26,7 +26,7 @@ TINY = ["the road is long", "the sea is salt", "the salt road is old"]
     "probability: a bigram model only asks that every *pair* was seen.",
 )
 def p_new_sentence():
-    """The bigram probability of "the salt road is long", as a number or a fraction like 2/7."""
+    """P("the salt road is long") under the bigrams: 0.25, or 2/7."""
     return 1 * (1 / 3) * (1 / 2) * 1 * (1 / 3) * 1
 
 
@@ -95,7 +95,7 @@ def random_sentences(rng):
     "cross from one sentence into the next. A perplexity means nothing until you know them.",
 )
 def count_ngrams(sentences, n):
-    """Return a dictionary: n-gram (a tuple of n symbols) -> how often it occurs."""
+    """Return a dictionary: tuple of n symbols -> how often seen."""
     counts = Counter()
     for sentence in sentences:
         padded = ["<s>", *sentence, "</s>"]
@@ -186,7 +186,7 @@ def _(sentences, n):
     "model has.",
 )
 def perplexity(probabilities):
-    """Return exp of the mean negative natural log of an array of token probabilities."""
+    """Return exp of the mean of -ln p, over an array of p."""
     with np.errstate(divide="ignore"):
         return np.exp(-np.mean(np.log(probabilities)))
 
@@ -291,7 +291,7 @@ def broken(sentence):
     "they can form it has seen a handful: knowing the words is not the difficulty.",
 )
 def impossible_sentence():
-    """A sentence of known words that the bigram model calls impossible, as a string."""
+    """A sentence of known words that the model calls impossible, a str."""
     return "the sea is old road"
 
 
@@ -358,7 +358,7 @@ def random_texts(rng):
     "window you meet is new. It is also what the held-out perplexity feels.",
 )
 def share_unseen(train, test, n):
-    """Return the share of n-gram windows in test that never occur in train (lists of tokens)."""
+    """Return the share of windows in test that train does not hold."""
     known = {tuple(train[i : i + n]) for i in range(len(train) - n + 1)}
     held_out = [tuple(test[i : i + n]) for i in range(len(test) - n + 1)]
     return sum(window not in known for window in held_out) / len(held_out)
@@ -426,7 +426,7 @@ def random_tokens(rng):
     "$n_1/N$. That is the whole idea of Good and Turing.",
 )
 def good_turing_missing_mass(tokens):
-    """Return Good and Turing's estimate of the probability that the next token is new."""
+    """Return the estimated probability that the next token is new."""
     counts = Counter(tokens)
     singletons = sum(1 for count in counts.values() if count == 1)
     return singletons / len(tokens)
@@ -486,7 +486,7 @@ def _(tokens):
     "of millions.",
 )
 def tokens_needed():
-    """How many tokens of text until only 10 % of the pairs are new, if the power law goes on?"""
+    """How many tokens until only 10 % of the pairs are new?"""
     exponent = np.log(0.34 / 0.21) / np.log(200_000 / 50_000)
     return 200_000 * (0.21 / 0.10) ** (1 / exponent)
 

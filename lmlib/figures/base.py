@@ -8,6 +8,7 @@ text but not pixels. The same arrays give the same bytes.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import io
 import re
@@ -37,17 +38,20 @@ PALETTE = {
 SERIES = tuple(PALETTE[c] for c in ("blue", "vermillion", "green", "purple", "ochre"))
 MARKERS = ("o", "s", "^", "D", "v")  # a second cue beside colour
 
-WIDTH = 5.2  # inches; at the 358 px of a phone, 13 pt text then measures 12.9 px, the caption's size
+WIDTH = 5.2  # inches
+TEXT = 13.5  # points: on the 358 px a phone gives a figure, 12.9 px, its caption's size
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "figure.facecolor": PALETTE["paper"],
     "axes.facecolor": "none",
     "font.family": "DejaVu Sans",
-    "font.size": 13,
-    "axes.labelsize": 13,
-    "xtick.labelsize": 13,
-    "ytick.labelsize": 13,
+    "font.size": TEXT,
+    "axes.labelsize": TEXT,
+    "legend.fontsize": TEXT,
+    "legend.title_fontsize": TEXT,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
     "text.color": PALETTE["ink"],
     "axes.labelcolor": PALETTE["ink"],
     "axes.edgecolor": PALETTE["muted"],
@@ -69,18 +73,27 @@ STYLE = {
 }
 
 
+def styled(function):
+    """Run a drawing function in the book's style, whatever the notebook has set."""
+
+    @functools.wraps(function)
+    def in_style(*args, **kwargs):
+        with mpl.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return in_style
+
+
 def new_axes(height: float = 3.4, **kwargs) -> tuple[MplFigure, Axes]:
-    """A figure of the book's width with one set of axes, in the book's style."""
-    with mpl.rc_context(STYLE):
-        figure = MplFigure(figsize=(WIDTH, height), layout="constrained")
-        return figure, figure.add_subplot(**kwargs)
+    """A figure of the book's width with one set of axes; call it from a `styled` function."""
+    figure = MplFigure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.add_subplot(**kwargs)
 
 
 def figure_of_panels(panels: int, height: float) -> tuple[MplFigure, list[Axes]]:
     """Panels above one another with a shared horizontal axis: side by side, a phone cannot show them."""
-    with mpl.rc_context(STYLE):
-        figure = MplFigure(figsize=(WIDTH, height * panels), layout="constrained")
-        return figure, list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
+    figure = MplFigure(figsize=(WIDTH, height * panels), layout="constrained")
+    return figure, list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
 
 
 def label(ax: Axes, x: float, y: float, text: str, color: str = PALETTE["ink"], **kwargs):

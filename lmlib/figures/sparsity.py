@@ -11,6 +11,7 @@ from lmlib.figures.base import (
     MARKERS,
     PALETTE,
     SERIES,
+    TEXT,
     Figure,
     Table,
     figure_of_panels,
@@ -19,6 +20,7 @@ from lmlib.figures.base import (
     new_axes,
     percent_axis,
     spread_labels,
+    styled,
 )
 from lmlib.ngram import Counts, Perplexity
 
@@ -58,11 +60,22 @@ def corpus_table(corpus: Corpus) -> Table:
     )
 
 
+def copies_table(copies: Mapping[int, float]) -> Table:
+    """Share of sampled sentences that stand in the training text word for word, by order."""
+    rows = [[f"n\u00a0=\u00a0{n}", f"{100 * share:.0f} %"] for n, share in copies.items()]
+    return Table(
+        ["model", "sentences copied"],
+        rows,
+        f"Table 1.3. The longer the window, the more the model recites: with n = {max(copies)}, "
+        f"{rows[-1][1]} of its sentences stand in the training text.",
+    )
+
+
 def zero_table(scores: Mapping[int, tuple[Perplexity, Perplexity]]) -> Table:
     """Perplexity on training and held-out text per order, and how many held-out tokens got zero."""
     rows = [
         [
-            f"n = {n}",
+            f"n\u00a0=\u00a0{n}",
             f"{train.value:.2f}",
             "∞" if np.isinf(held_out.value) else f"{held_out.value:.2f}",
             f"{100 * held_out.zeros / held_out.tokens:.1f} %",
@@ -73,7 +86,7 @@ def zero_table(scores: Mapping[int, tuple[Perplexity, Perplexity]]) -> Table:
     return Table(
         ["", "perplexity, training", "perplexity, held out", "held-out tokens with p = 0"],
         rows,
-        f"Table 1.3. The training perplexity falls to {best:.2f}; the held-out perplexity is "
+        f"Table 1.4. The training perplexity falls to {best:.2f}; the held-out perplexity is "
         "infinite throughout.",
     )
 
@@ -81,18 +94,19 @@ def zero_table(scores: Mapping[int, tuple[Perplexity, Perplexity]]) -> Table:
 def prophecy_table(predicted: Sequence[float], measured: Sequence[float]) -> Table:
     """Predicted and measured share of unseen n-grams, by order."""
     rows = [
-        [f"n = {n}", f"{100 * p:.2f} %", f"{100 * m:.2f} %", f"{100 * (m - p):+.2f}"]
+        [f"n\u00a0=\u00a0{n}", f"{100 * p:.2f} %", f"{100 * m:.2f} %", f"{100 * (m - p):+.2f}"]
         for n, (p, m) in enumerate(zip(predicted, measured, strict=True), start=1)
     ]
     miss = max(abs(m - p) for p, m in zip(predicted, measured, strict=True))
     return Table(
         ["", "predicted, n₁/N", "measured, held out", "difference, points"],
         rows,
-        f"Table 1.4. Predicted from the training text alone, the share of new n-grams is right to "
+        f"Table 1.5. Predicted from the training text alone, the share of new n-grams is right to "
         f"{100 * miss:.1f} points at every n.",
     )
 
 
+@styled
 def unseen_by_order(shares: Mapping[str, Sequence[float]]) -> Figure:
     """Share of held-out n-grams never seen in training, against n, one line per kind of split.
 
@@ -120,6 +134,7 @@ def unseen_by_order(shares: Mapping[str, Sequence[float]]) -> Figure:
     return Figure(fig, alt, shares)
 
 
+@styled
 def unseen_by_size(sizes: Sequence[int], shares: np.ndarray) -> Figure:
     """Share of held-out n-grams never seen, against the size of the training text, per order.
 
@@ -148,6 +163,7 @@ def unseen_by_size(sizes: Sequence[int], shares: np.ndarray) -> Figure:
     return Figure(fig, alt, {f"n = {n}": s for n, s in enumerate(np.transpose(shares), start=1)})
 
 
+@styled
 def zipf(frequency: np.ndarray, slope: float, ranks: tuple[int, int]) -> Figure:
     """Frequency against rank on logarithmic axes, with the straight line fitted between two ranks."""
     fig, ax = new_axes()
@@ -161,13 +177,21 @@ def zipf(frequency: np.ndarray, slope: float, ranks: tuple[int, int]) -> Figure:
     span = np.array([1.0, rank[-1]])
     ax.plot(span, centre * (span / middle) ** slope, "--", color=PALETTE["vermillion"], lw=1.5)
     ax.annotate(
-        f"slope {slope:.2f}".replace("-", "−"), (60, centre * (60 / middle) ** slope),
-        xytext=(14, 8), textcoords="offset points", color=PALETTE["vermillion"],
+        f"slope {slope:.2f}".replace("-", "−"),
+        (60, centre * (60 / middle) ** slope),
+        xytext=(14, 8),
+        textcoords="offset points",
+        color=PALETTE["vermillion"],
     )
     once = int(np.sum(frequency == 1))
     ax.annotate(
-        f"{once:,} words\nseen once", (rank[-1] - once, 1), xytext=(-4, -2),
-        textcoords="offset points", ha="right", va="bottom", color=PALETTE["blue"],
+        f"{once:,} words seen once",
+        (rank[-1] - once, 1),
+        xytext=(-10, -4),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        color=PALETTE["blue"],
     )
     ax.set(xlabel="rank of the word", ylabel="times seen", ylim=(0.7, None))
     log_axis(ax.xaxis, "x", ax)
@@ -182,6 +206,7 @@ def zipf(frequency: np.ndarray, slope: float, ranks: tuple[int, int]) -> Figure:
     return Figure(fig, alt, digest)
 
 
+@styled
 def growth(sizes: Sequence[int], types: np.ndarray, slopes: Sequence[float]) -> Figure:
     """Different n-grams against tokens read, on logarithmic axes, below the ceiling types = tokens.
 
@@ -210,6 +235,7 @@ def growth(sizes: Sequence[int], types: np.ndarray, slopes: Sequence[float]) -> 
     return Figure(fig, alt, {"types at the end": types[-1], "exponents": slopes})
 
 
+@styled
 def seen_how_often(bands: Mapping[str, Sequence[float]]) -> Figure:
     """For each order, the share of n-gram types seen once, twice, … as stacked bars.
 
@@ -238,7 +264,9 @@ def seen_how_often(bands: Mapping[str, Sequence[float]]) -> Figure:
         "Stacked bar chart, one bar per n: the share of different n-grams by how often they were "
         "seen. "
         + " ".join(
-            f"n = {n}: " + ", ".join(f"{name} {100 * s[n - 1]:.1f} %" for name, s in bands.items()) + "."
+            f"n = {n}: "
+            + ", ".join(f"{name} {100 * s[n - 1]:.1f} %" for name, s in bands.items())
+            + "."
             for n in orders
         )
         + f" Those seen once grow from {100 * once[0]:.0f} % to {100 * once[-1]:.0f} %."
@@ -246,6 +274,7 @@ def seen_how_often(bands: Mapping[str, Sequence[float]]) -> Figure:
     return Figure(fig, alt, bands)
 
 
+@styled
 def possible_and_stored(possible: Sequence[float], types: Sequence[int], tokens: int) -> Figure:
     """The cells of the full table V^n against the n-grams a corpus can fill, by n, logarithmic."""
     fig, ax = new_axes()
@@ -253,8 +282,15 @@ def possible_and_stored(possible: Sequence[float], types: Sequence[int], tokens:
     ax.plot(orders, possible, marker="o", color=PALETTE["vermillion"])
     ax.plot(orders, types, marker="s", color=PALETTE["blue"])
     ax.axhline(tokens, ls=":", color=PALETTE["muted"])
-    label(ax, orders[-1], possible[-1], "possible, Vⁿ", PALETTE["vermillion"], ha="right",
-          xytext=(-12, 2))
+    label(
+        ax,
+        orders[-1],
+        possible[-1],
+        "possible, Vⁿ",
+        PALETTE["vermillion"],
+        ha="right",
+        xytext=(-12, 2),
+    )
     label(ax, orders[-1], types[-1], "seen", PALETTE["blue"], ha="right", va="top", xytext=(0, -8))
     label(ax, 1, tokens, "tokens in the text", PALETTE["muted"], va="bottom", xytext=(-6, 4))
     ax.set(xlabel="n, the length of the window", ylabel="n-grams")
@@ -269,6 +305,7 @@ def possible_and_stored(possible: Sequence[float], types: Sequence[int], tokens:
     return Figure(fig, alt, {"possible": possible, "seen": types, "tokens": tokens})
 
 
+@styled
 def prediction_gap(gaps: Mapping[str, np.ndarray]) -> Figure:
     """Measured minus predicted share of the unseen, in percentage points, per way of holding out.
 
@@ -282,8 +319,15 @@ def prediction_gap(gaps: Mapping[str, np.ndarray]) -> Figure:
     ):
         x = orders + 0.24 * (k - (len(gaps) - 1) / 2)
         points = 100 * gap
-        ax.plot(np.repeat(x[None], len(gap), 0).ravel(), points.ravel(), ".", ms=5, alpha=0.45,
-                color=colour, mew=0)
+        ax.plot(
+            np.repeat(x[None], len(gap), 0).ravel(),
+            points.ravel(),
+            ".",
+            ms=5,
+            alpha=0.45,
+            color=colour,
+            mew=0,
+        )
         ax.plot(x, points.mean(0), marker, color=colour, ms=8, label=name)
     ax.set(xlabel="n, the length of the window", ylabel="measured − predicted, points")
     ax.set_xticks(orders)
@@ -303,6 +347,7 @@ def prediction_gap(gaps: Mapping[str, np.ndarray]) -> Figure:
     return Figure(fig, alt, {name: 100 * g.mean(0) for name, g in gaps.items()})
 
 
+@styled
 def reach(accuracy: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
     """How often a model closes the right bracket, against the distance to the opening one.
 
@@ -318,7 +363,7 @@ def reach(accuracy: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
         ax.axhline(0.5, ls=":", color=PALETTE["muted"])
         ax.set(ylim=(0.42, 1.05), ylabel="right bracket")
         ax.set_xticks(distance)
-        ax.set_title(title, loc="left", fontsize=13)
+        ax.set_title(title, loc="left", fontsize=TEXT, pad=10)
         percent_axis(ax.yaxis)
     axes[0].legend(loc="upper right", frameon=False, bbox_to_anchor=(1, 0.97))
     axes[-1].set_xlabel("words between the two brackets")

@@ -1,0 +1,153 @@
+"""Figures: same arrays, same bytes; words that replace the picture; colours the book can change."""
+
+import inspect
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from lmlib.figures import PALETTE, Figure, Table, new_axes, sparsity
+from lmlib.figures.base import STYLE, WIDTH, log_axis, styled
+
+PHONE, CAPTION = 358, 12.8  # CSS px: the width of a figure, and of its caption's text, on a phone
+CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("*.ipynb"))
+
+SHARES = np.linspace(0.1, 0.9, 5)
+EXAMPLES = {
+    "unseen_by_order": lambda: sparsity.unseen_by_order({"one": SHARES, "two": SHARES + 0.05}),
+    "unseen_by_size": lambda: sparsity.unseen_by_size([1000, 10_000], np.array([SHARES + 0.1, SHARES])),
+    "zipf": lambda: sparsity.zipf(np.array([1000, 500, 300, 200, 5, 1, 1]), -1.0, (1, 4)),
+    "growth": lambda: sparsity.growth(
+        [1000, 10_000], np.array([[100, 200, 300, 400, 500], [500, 2000, 4000, 6000, 9000]]), SHARES
+    ),
+    "seen_how_often": lambda: sparsity.seen_how_often(
+        {"once": SHARES, "twice": (1 - SHARES) / 2, "more": (1 - SHARES) / 2}
+    ),
+    "possible_and_stored": lambda: sparsity.possible_and_stored(
+        [10.0**k for k in range(1, 6)], [10, 50, 80, 90, 95], 100
+    ),
+    "prediction_gap": lambda: sparsity.prediction_gap({"random": np.outer(SHARES, SHARES) / 50}),
+    "reach": lambda: sparsity.reach({"few": {2: [1, 0.5], 4: [1, 1]}, "many": {2: [1, 0.5]}}),
+}
+
+
+def test_every_figure_of_the_chapter_has_an_example():
+    drawn = {
+        name
+        for name, function in inspect.getmembers(sparsity, inspect.isfunction)
+        if function.__module__ == sparsity.__name__
+        and inspect.signature(function).return_annotation == "Figure"
+    }
+    assert drawn == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_figure_is_reproducible_and_in_the_palette(name):
+    first, again = EXAMPLES[name](), EXAMPLES[name]()
+    svg = first.svg()
+    assert svg == again.svg()
+    assert first.png() == again.png()
+    assert "<metadata>" not in svg
+    colours = set(re.findall(r"#[0-9a-f]{6}\b", svg))
+    assert colours <= set(PALETTE.values()), "the book cannot recolour other colours in dark mode"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_figure_text_is_no_smaller_than_its_caption_on_a_phone(name):
+    figure = EXAMPLES[name]().figure
+    scale = PHONE / (WIDTH * 96)
+    figure.savefig(io.BytesIO())  # fills in the tick labels
+    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    assert shown
+    assert min(t.get_fontsize() for t in shown) * 96 / 72 * scale >= CAPTION
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_nothing_is_cut_off(name):
+    figure = EXAMPLES[name]().figure
+    figure.savefig(io.BytesIO())  # lays it out
+    drawn = figure.get_tightbbox()  # inches
+    width, height = figure.get_size_inches()
+    assert drawn.x0 >= -0.01
+    assert drawn.y0 >= -0.01
+    assert drawn.x1 <= width + 0.01
+    assert drawn.y1 <= height + 0.01
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_alt_text_and_digest_carry_the_numbers(name):
+    figure = EXAMPLES[name]()
+    assert len(figure.alt) > 100
+    assert re.search(r"\d", figure.alt)
+    data, metadata = figure._repr_mimebundle_()
+    assert metadata["image/svg+xml"]["alt"] == metadata["image/png"]["alt"] == figure.alt
+    assert figure.alt in data["text/plain"]
+    assert all(key in data["text/plain"] for key in figure.digest)
+
+
+def test_a_changed_number_changes_the_digest():
+    a = sparsity.unseen_by_order({"one": SHARES, "two": SHARES})
+    b = sparsity.unseen_by_order({"one": SHARES * 1.001, "two": SHARES})
+    assert repr(a) != repr(b)
+
+
+@pytest.mark.parametrize("alt", ["", "figure-1", "unseen.png", "A chart."])
+def test_a_figure_without_meaningful_alt_text_is_refused(alt):
+    figure, _ = styled(new_axes)()
+    with pytest.raises(ValueError, match="too short to replace the figure"):
+        Figure(figure, alt, {})
+
+
+def contrast(a, b):
+    """WCAG 2 contrast ratio of two hex colours."""
+
+    def luminance(colour):
+        c = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    light, dark = sorted([luminance(a), luminance(b)], reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("name", ["ink", "muted", "blue", "vermillion", "green", "purple", "ochre"])
+def test_colours_of_text_and_lines_are_legible_on_paper(name):
+    assert contrast(PALETTE[name], PALETTE["paper"]) >= 4.5
+
+
+def test_a_table_is_text_and_accessible_html():
+    table = Table(["", "a<b"], [["x", 1], ["long", 22]], "Caption & more.")
+    assert repr(table).splitlines() == ["      a<b", "x       1", "long   22"]
+    html = table._repr_mimebundle_()["text/html"]
+    assert '<th scope="row">x</th><td>1</td>' in html
+    assert '<th scope="col">a&lt;b</th>' in html
+    assert "<caption>Caption &amp; more.</caption>" in html
+
+
+def test_logarithmic_ticks_are_written_out():
+    figure, ax = styled(new_axes)()
+    log_axis(ax.xaxis, "x", ax)
+    ax.set_xlim(0.5, 2e4)
+    figure.savefig(io.BytesIO())
+    assert {"1", "10", "100", "1,000", "10⁴"} <= {t.get_text() for t in ax.get_xticklabels()}
+
+
+def test_style_is_not_left_behind():
+    import matplotlib as mpl
+
+    before = mpl.rcParams["font.size"]
+    EXAMPLES["zipf"]()
+    assert mpl.rcParams["font.size"] == before != STYLE["font.size"]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_no_stored_figure_lacks_alt_text(path):
+    for cell in json.loads(path.read_text("utf8"))["cells"]:
+        for output in cell.get("outputs", []):
+            if "image/svg+xml" in output.get("data", {}):
+                alt = output["metadata"]["image/svg+xml"]["alt"]
+                assert len(alt) > 100, cell["id"]
+                assert cell["metadata"]["mystnb"]["image"]["alt"] == alt
