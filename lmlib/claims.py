@@ -17,7 +17,7 @@ import html
 import re
 from dataclasses import dataclass
 
-# A number in prose: sign, digits with thousands commas, decimals, then × 10^k, then a per cent sign.
+# A number in prose: sign, digits with thousands commas, decimals, × 10^k, per cent sign.
 NUMBER = re.compile(
     r"""(?<![\w.^{−-])                                   # not inside a word, an exponent, a range
     (?P<sign>[−-])?
@@ -64,8 +64,8 @@ _UNCHECKED = re.compile(
     r"""```.*?``` | `[^`]*` | \$\$.*?\$\$ | \$[^$]*\$         # code and formulas
     | !?\[[^\]]*\]\([^)]*\)                                # links: their years and addresses
     | ^\#.*?$ | <[^>]*>                                     # headings, tags
-    | \b(?:Figure|Table|Exercise|Claim|[Ss]ection|[Cc]hapter|figures?|equation)s?\ \(?[A-Z]?\d+(?:\.\d+)?\)?
-      (?:\ and\ \d+\.\d+)?                                  # names of things
+    | \b(?:[Ff]igure|[Tt]able|Exercise|Claim|[Ss]ection|[Cc]hapter|equation)s?\     # their names
+      \(?[A-Z]?\d+(?:\.\d+)?\)?(?:\ and\ \d+\.\d+)?
     | \(\d+\.\d+\) | \b\d+\ minutes\b                      # equation numbers, time to plan
     """,
     re.X | re.S | re.M,
@@ -135,7 +135,7 @@ class Claims:
         self.numbers.append({"phrase": phrase, "values": [], "checked": True})
 
     def given(self, phrase: str, source: str) -> None:
-        """The prose contains `phrase`, whose numbers come from `source` and not from this notebook."""
+        """The prose contains `phrase`, whose numbers come from `source`, not from this notebook."""
         if not source:
             raise ValueError(f"{phrase!r} needs a source: where do its numbers come from?")
         self.numbers.append({"phrase": phrase, "values": [], "source": source})

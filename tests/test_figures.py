@@ -19,7 +19,9 @@ CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("*.ipynb"))
 SHARES = np.linspace(0.1, 0.9, 5)
 EXAMPLES = {
     "unseen_by_order": lambda: sparsity.unseen_by_order({"one": SHARES, "two": SHARES + 0.05}),
-    "unseen_by_size": lambda: sparsity.unseen_by_size([1000, 10_000], np.array([SHARES + 0.1, SHARES])),
+    "unseen_by_size": lambda: sparsity.unseen_by_size(
+        [1000, 10_000], np.array([SHARES + 0.1, SHARES])
+    ),
     "zipf": lambda: sparsity.zipf(np.array([1000, 500, 300, 200, 5, 1, 1]), -1.0, (1, 4)),
     "growth": lambda: sparsity.growth(
         [1000, 10_000], np.array([[100, 200, 300, 400, 500], [500, 2000, 4000, 6000, 9000]]), SHARES
@@ -107,7 +109,11 @@ def contrast(a, b):
 
     def luminance(colour):
         c = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
-        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [
+            0.2126,
+            0.7152,
+            0.0722,
+        ]
 
     light, dark = sorted([luminance(a), luminance(b)], reverse=True)
     return (light + 0.05) / (dark + 0.05)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lmlib import corpora, ngram
 
 WORDS = ["a", "b", "c", "die", "été", "虽然"]
-SENTENCES = st.lists(
-    st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=6
-).filter(any)
+SENTENCES = st.lists(st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=6).filter(
+    any
+)
 ORDERS = st.integers(1, 5)
 
 
@@ -250,7 +250,8 @@ def test_brackets_match_at_the_distances_asked_for(count, distances, fillers):
 
 
 @pytest.mark.parametrize(
-    ("distances", "fillers", "message"), [([], 1, "one or more"), ([-1], 1, ">= 0"), ([1], 0, "at least 1")]
+    ("distances", "fillers", "message"),
+    [([], 1, "one or more"), ([-1], 1, ">= 0"), ([1], 0, "at least 1")],
 )
 def test_brackets_need_a_distance_and_a_word(distances, fillers, message):
     with pytest.raises(ValueError, match=message):

@@ -91,7 +91,7 @@ def new_axes(height: float = 3.4, **kwargs) -> tuple[MplFigure, Axes]:
 
 
 def figure_of_panels(panels: int, height: float) -> tuple[MplFigure, list[Axes]]:
-    """Panels above one another with a shared horizontal axis: side by side, a phone cannot show them."""
+    """Panels above one another with one horizontal axis: a phone has no room side by side."""
     figure = MplFigure(figsize=(WIDTH, height * panels), layout="constrained")
     return figure, list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
 
@@ -236,7 +236,7 @@ class Table:
 
 
 def _numbers(values) -> str:
-    """Numbers with four significant digits: enough to catch a change, too few for rounding noise."""
+    """Numbers with four significant digits: they catch a change and ignore rounding noise."""
     flat = np.atleast_1d(np.asarray(values)).ravel()
     if flat.dtype.kind in "OUS":
         return " ".join(map(str, flat))

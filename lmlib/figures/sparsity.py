@@ -119,8 +119,8 @@ def unseen_by_order(shares: Mapping[str, Sequence[float]]) -> Figure:
     ax.set(xlabel="n, the length of the window", ylabel="never seen in training", ylim=(0, 1.03))
     ax.set_xticks(orders)
     percent_axis(ax.yaxis)
-    ax.legend(loc="lower right", frameon=False, title="held out", alignment="left")
-    first, last = list(shares.items())[0], list(shares.items())[-1]
+    ax.legend(loc="lower right", frameon=False, handlelength=1.4, borderaxespad=0)
+    first, *_, last = shares
     alt = (
         "Line chart. Horizontal axis: n from 1 to "
         f"{orders[-1]}. Vertical axis: share of held-out n-grams never seen in training. "
@@ -128,7 +128,7 @@ def unseen_by_order(shares: Mapping[str, Sequence[float]]) -> Figure:
             f"Held out {name}: " + ", ".join(f"{100 * s:.1f} %" for s in share) + "."
             for name, share in shares.items()
         )
-        + f" Every line climbs steeply and flattens near 100 %; {last[0]} lies above {first[0]} "
+        + f" Every line climbs steeply and flattens near 100 %; {last} lies above {first} "
         "at every n."
     )
     return Figure(fig, alt, shares)
@@ -165,7 +165,7 @@ def unseen_by_size(sizes: Sequence[int], shares: np.ndarray) -> Figure:
 
 @styled
 def zipf(frequency: np.ndarray, slope: float, ranks: tuple[int, int]) -> Figure:
-    """Frequency against rank on logarithmic axes, with the straight line fitted between two ranks."""
+    """Frequency against rank, both logarithmic, with the line fitted between two ranks."""
     fig, ax = new_axes()
     rank = np.arange(1, frequency.size + 1)
     # A line through a few hundred points looks the same as thousands, at a tenth of the bytes.
@@ -251,12 +251,19 @@ def seen_how_often(bands: Mapping[str, Sequence[float]]) -> Figure:
         ax.barh(orders, share, left=left, color=colour, height=0.72)
         for y, (start, width) in enumerate(zip(left, share, strict=True), start=1):
             if width > 0.11:
-                text = f"{name} {100 * width:.0f} %" if y == 1 else f"{100 * width:.0f} %"
-                ax.text(start + width / 2, y, text, ha="center", va="center", color=ink)
+                ax.text(
+                    start + width / 2,
+                    y,
+                    f"{100 * width:.0f} %",
+                    ha="center",
+                    va="center",
+                    color=ink,
+                )
+        ax.text(left[0] + share[0] / 2, 0.45, name, ha="center", va="bottom")
         left += share
     ax.set(xlabel="share of the different n-grams", xlim=(0, 1))
     ax.set_yticks(orders, [f"n = {n}" for n in orders])
-    ax.invert_yaxis()
+    ax.set_ylim(orders[-1] + 0.5, 0.05)
     ax.grid(False)
     percent_axis(ax.xaxis)
     once = next(iter(bands.values()))
@@ -292,7 +299,16 @@ def possible_and_stored(possible: Sequence[float], types: Sequence[int], tokens:
         xytext=(-12, 2),
     )
     label(ax, orders[-1], types[-1], "seen", PALETTE["blue"], ha="right", va="top", xytext=(0, -8))
-    label(ax, 1, tokens, "tokens in the text", PALETTE["muted"], va="bottom", xytext=(-6, 4))
+    label(
+        ax,
+        orders[-1],
+        tokens,
+        "tokens in the text",
+        PALETTE["muted"],
+        ha="right",
+        va="bottom",
+        xytext=(0, 4),
+    )
     ax.set(xlabel="n, the length of the window", ylabel="n-grams")
     ax.set_xticks(orders)
     log_axis(ax.yaxis, "y", ax)
