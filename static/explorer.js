@@ -183,7 +183,7 @@
       const button = (label, act, props = {}) => make("button", { type: "button", textContent: label, onclick: act, ...props });
       this.input = make("input", {
         id, type: "text", dir: "auto", autocomplete: "off", autocapitalize: "none", spellcheck: false, value: first.context.join(" "),
-        aria: { describedby: id + "h" }, oninput: () => this.update(200), onfocus: () => this.update(),
+        aria: { describedby: id + "h" }, oninput: () => this.update(150), onfocus: () => this.update(),
       });
       const write = text => { this.input.value = text; this.input.scrollLeft = 1e6; this.update(); };
       this.last = button(SAY.last, () => write(this.input.value.trim().replace(/\s*\S+$/, "")));
@@ -259,7 +259,7 @@
 
     say(text) {
       clearTimeout(this.speaking); // a screen reader hears the last of a quick series
-      this.speaking = setTimeout(() => { if (this.says.textContent !== text) this.says.textContent = text; }, 250);
+      this.speaking = setTimeout(() => { if (this.says.textContent !== text) this.says.textContent = text; }, 200);
     }
 
     showSize() {

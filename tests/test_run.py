@@ -193,9 +193,11 @@ def test_ctrl_c_stops_the_child_too(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run.Progress, "update", interrupt)
+    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run.step("w", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "x.log")
     assert children[0].poll() is not None
+    assert time.monotonic() - started < 20
 
 
 def test_children_see_nobody_elses_packages(monkeypatch):
@@ -337,6 +339,13 @@ def test_without_the_cpu_build_the_install_goes_on(project, monkeypatch):
     run.install_cpu_torch("python", Path("x.log"))
 
 
+def test_a_slow_name_lookup_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(run.urllib.request, "urlopen", lambda *a, **k: time.sleep(3))
+    started = time.monotonic()
+    assert not run.answers("https://example.org/", seconds=0.1)
+    assert time.monotonic() - started < 2
+
+
 def test_answers_in_time_or_not_at_all():
     class Yes(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -408,6 +417,8 @@ def test_a_taken_port_gives_the_next_one():
             assert second.server_address[0] == "127.0.0.1"
         with pytest.raises(run.Stop, match=f"No free port from {taken} on"):
             run.open_server(taken, run.Handler, tries=1)
+    with run.open_server(taken, run.Handler) as again:
+        assert again.server_port == taken
 
 
 @pytest.mark.parametrize("text", ["http", "-1", "65536", "", "80.5"])

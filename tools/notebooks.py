@@ -109,7 +109,6 @@ def execute(path):
             notebook,
             timeout=600,
             kernel_name="python3",
-            record_timing=False,
             coalesce_streams=True,
             extra_arguments=["--log-level=ERROR"],  # a local kernel warns that it is not encrypted
             resources={"metadata": {"path": str(path.parent)}},

@@ -134,6 +134,15 @@ def _(sentences, n):
 
 
 @count_ngrams.misconception(
+    "counts the start mark as a token",
+    "For n = 1 you counted `<s>` itself. The start mark is given, never predicted, so it is no "
+    "token; it only serves as context.",
+)
+def _(sentences, n):
+    return sum((windows(["<s>", *s, "</s>"], n) for s in sentences), Counter())
+
+
+@count_ngrams.misconception(
     "forgets the start mark",
     "You never count `<s>`, so the model cannot learn which words begin a sentence.",
 )
