@@ -4,7 +4,6 @@ Each test states the outcome, what the reader is told, how often the server was 
 left in the cache: the whole file, or nothing.
 """
 
-import _thread
 import gzip
 import hashlib
 import re
@@ -311,20 +310,18 @@ def test_offline(server, cache, monkeypatch):
     assert left_in(cache) == []
 
 
-def test_interrupted_download_leaves_nothing(server, cache):
-    def interrupts(handler):
-        handler.start(Content_Length=len(CONTENT))
-        handler.write(CONTENT[:HALF])
-        while not any(path.stat().st_size for path in cache.glob("*/*")):
-            time.sleep(0.01)  # until a part of it is on the disk
-        _thread.interrupt_main()  # Ctrl-C
-        for i in range(HALF, HALF + 100):  # the rest comes too slowly to end before it is noticed
-            handler.write(CONTENT[i : i + 1])
-            time.sleep(0.02)
+def test_interrupted_download_leaves_nothing(server, cache, monkeypatch):
+    on_disk = []
 
-    server.answers["/text"] = [interrupts]
+    def ctrl_c(bar, length):  # arrives after the first piece: at a chosen moment, not a lucky one
+        on_disk.extend(path for path in cache.glob("*/*") if path.is_file())
+        raise KeyboardInterrupt
+
+    server.answers["/text"] = [good]
+    monkeypatch.setattr("tqdm.tqdm.update", ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         fetch("test")
+    assert on_disk, "nothing had been written yet: the test interrupted too early"
     assert len(server.requests) == 1
     assert left_in(cache) == []
 

@@ -125,12 +125,21 @@ def test_colours_of_text_and_lines_are_legible_on_paper(name):
 
 
 def test_a_table_is_text_and_accessible_html():
-    table = Table(["", "a<b"], [["x", 1], ["long", 22]], "Caption & more.")
-    assert repr(table).splitlines() == ["      a<b", "x       1", "long   22"]
+    table = Table(["row", "a<b"], [["x", 1], ["long", 22]], "Caption & more.")
+    assert repr(table).splitlines() == ["row   a<b", "x       1", "long   22"]
     html = table._repr_mimebundle_()["text/html"]
     assert '<th scope="row">x</th><td>1</td>' in html
     assert '<th scope="col">a&lt;b</th>' in html
     assert "<caption>Caption &amp; more.</caption>" in html
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "message"),
+    [(["", "a"], [["x", 1]], "has no head"), (["row", "a"], [["x"]], "1 cells, not 2")],
+)
+def test_a_table_needs_heads_and_full_rows(columns, rows, message):
+    with pytest.raises(ValueError, match=message):
+        Table(columns, rows, "A caption.")
 
 
 def test_logarithmic_ticks_are_written_out():

@@ -203,11 +203,21 @@ class Table:
 
     columns : column heads; rows : one sequence per row, its first entry heads the row;
     caption : its first sentence states the finding
+
+    Raises
+    ------
+    ValueError : if a column has no head, or a row not as many cells as there are columns
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     caption: str
+
+    def __post_init__(self):
+        if not all(str(head).strip() for head in self.columns):
+            raise ValueError(f"a column has no head in {self.columns}: a screen reader needs one.")
+        if ragged := [row for row in self.rows if len(row) != len(self.columns)]:
+            raise ValueError(f"{ragged[0]} has {len(ragged[0])} cells, not {len(self.columns)}.")
 
     def __repr__(self) -> str:
         cells = [list(map(str, self.columns)), *(list(map(str, row)) for row in self.rows)]

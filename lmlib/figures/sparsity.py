@@ -34,7 +34,7 @@ def count_table(counts: Counts) -> Table:
         rows.append([context, *(followers.get(word, "·") for word in words)])
     filled = counts.types(2)
     return Table(
-        ["", *words],
+        ["context", *words],
         rows,
         f"Table 1.1. Of {len(rows)} × {len(words)} = {len(rows) * len(words)} possible pairs, "
         f"{filled} were seen. A dot is a pair never seen.",
@@ -84,7 +84,7 @@ def zero_table(scores: Mapping[int, tuple[Perplexity, Perplexity]]) -> Table:
     ]
     best = min(train.value for train, _ in scores.values())
     return Table(
-        ["", "perplexity, training", "perplexity, held out", "held-out tokens with p = 0"],
+        ["order", "perplexity, training", "perplexity, held out", "held-out tokens with p = 0"],
         rows,
         f"Table 1.4. The training perplexity falls to {best:.2f}; the held-out perplexity is "
         "infinite throughout.",
@@ -99,7 +99,7 @@ def prophecy_table(predicted: Sequence[float], measured: Sequence[float]) -> Tab
     ]
     miss = max(abs(m - p) for p, m in zip(predicted, measured, strict=True))
     return Table(
-        ["", "predicted, n₁/N", "measured, held out", "difference, points"],
+        ["order", "predicted, n₁/N", "measured, held out", "difference, points"],
         rows,
         f"Table 1.5. Predicted from the training text alone, the share of new n-grams is right to "
         f"{100 * miss:.1f} points at every n.",
