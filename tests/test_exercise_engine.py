@@ -273,6 +273,12 @@ def test_an_exercise_calls_its_solution_and_does_not_show_it():
     assert repr(mean) == f"<Exercise {MEAN}: The mean>"
 
 
+def test_the_version_follows_the_solution():
+    versions = {e.version for e in FIXTURES.values()}
+    assert len(versions) == len(FIXTURES)
+    assert bad_exercise(title="Another").version == mean.version
+
+
 def test_random_cases_are_the_same_every_time():
     again = copy.copy(mean)
     again.__dict__.pop("inputs", None)
@@ -440,7 +446,13 @@ def stub_returns_dots(numbers):
 
 
 STUBS = [stub_pass, stub_doc, stub_dots, stub_return, stub_raise, stub_half_done]
-STUBS += [stub_returns_dots, functools.cache(stub_pass), lambda numbers: None, lambda numbers: ...]
+STUBS += [
+    stub_closure(),
+    stub_returns_dots,
+    functools.cache(stub_pass),
+    lambda numbers: None,
+    lambda numbers: ...,
+]
 STUBS += [lambda numbers: NotImplemented, mean.stub]
 
 
@@ -909,6 +921,7 @@ def test_a_random_generator_as_input_may_be_used():
         """A number from the generator."""
         return float(rng.random())
 
+    assert running.run(draw, draw.solution, draw.inputs[0]).changed == ()
     assert judge(draw, lambda rng: rng.random()).state == "right"
     assert judge(draw, lambda rng: rng.random() + rng.random()).state == "wrong"
 
@@ -1112,6 +1125,8 @@ def test_numbers_and_arrays_agree_on_what_is_close(got, expected, rtol, atol):
         (np.array([1, None], object), np.array([1, None], object), None),
         (np.array([[1, "x"]], object), np.array([[1, "y"]], object), "value"),
         (np.array([np.nan, np.inf]), np.array([np.nan, np.inf]), None),
+        (np.array([1.0, 2.0]), np.array([1.0, np.inf]), "value"),
+        (np.array([1.0, np.inf]), np.array([1.0, 2.0]), "infinite"),
         (np.zeros((0, 2)), np.zeros((0, 2)), None),
         (np.zeros((0, 2)), np.zeros((2, 0)), "shape"),
         (np.float32(0.1), 0.1, None),
@@ -1123,6 +1138,16 @@ def test_numbers_and_arrays_agree_on_what_is_close(got, expected, rtol, atol):
 def test_comparison_table(got, expected, kind):
     found = first_difference(got, expected, 1e-6, 1e-9)
     assert (found and found.kind) == kind
+
+
+def test_the_boundary_belongs_to_the_tolerance():
+    for kind in (float, np.array):
+        assert first_difference(kind(1.5), kind(1.0), 0.5, 0) is None
+        assert first_difference(kind(1.5), kind(1.0), 0, 0.5) is None
+
+
+def test_objects_that_cannot_be_compared_are_different():
+    assert first_difference(Hostile(), Hostile(), 0, 0).kind == "value"
 
 
 def test_tensors():
