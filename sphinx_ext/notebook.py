@@ -53,6 +53,21 @@ class Boxes(SphinxTransform):
                 paragraph["classes"].append("lm-lead")
 
 
+class UnbrokenNumbers(SphinxPostTransform):
+    """Keep "21 %" and "n = 5" on one line: the notebook's source stays free of invisible spaces."""
+
+    default_priority = 900
+    together = re.compile(r"(?<=\d) (?=%)|(?<=\bn) (?==)|(?<==) (?=\d)")
+
+    def run(self, **kwargs):
+        for text in list(self.document.findall(nodes.Text)):
+            if isinstance(text.parent, nodes.FixedTextElement | nodes.math | nodes.literal):
+                continue
+            joined = self.together.sub("\u00a0", text)
+            if joined != text:
+                text.parent.replace(text, nodes.Text(joined))
+
+
 class CellAnchors(SphinxTransform):
     """Give each code cell's authored id to its place in the page: `#sparsity-good-turing`."""
 
@@ -99,4 +114,5 @@ def setup(app: Sphinx):
     app.add_transform(Boxes)
     app.add_transform(CellAnchors)
     app.add_transform(FoldedClaims)
+    app.add_post_transform(UnbrokenNumbers)
     app.add_post_transform(ScrollingTables)

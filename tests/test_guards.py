@@ -196,7 +196,7 @@ def sound(tmp_path_factory):
 def test_ledger(sound):
     text = checks.read(sound / "reference" / "claims.html")
     row = re.search(r"<td><p>S4</p></td>.*?</tr>", text, re.S)[0]
-    assert "rises from 1 % to 95 %" in row
+    assert "rises from 1\u00a0% to 95\u00a0%" in row, "a number keeps its per cent sign on its line"
     assert 'href="../chapters/sparsity.html#claim-s4"' in row
     assert 'href="../chapters/sparsity.html#tiny-figure"' in row
     assert text.count('<span class="lm-badge lm-open">open</span>') == 31
