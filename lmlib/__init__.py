@@ -1,4 +1,4 @@
-"""lmlib: the small, tested library behind the book *Why language models look the way they do*.
+"""lmlib: the small, tested library behind the book *Language models from scratch*.
 
 One module per idea: `corpora` (text), `ngram` (counting), `figures` (drawing), `exercises`
 (checking answers), `claims` (keeping the prose honest). Import the module you need:

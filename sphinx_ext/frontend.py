@@ -75,6 +75,7 @@ def install() -> bool:
     if is_installed():
         return False
     command = [node(), npm_cli(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command += ["--fetch-retries=1"]  # offline, npm would try for more than a minute
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     if done.returncode:
         shutil.rmtree(MODULES, ignore_errors=True)  # no half-installed folder is left behind

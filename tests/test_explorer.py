@@ -4,7 +4,6 @@ import functools
 import gzip
 import http.server
 import json
-import os
 import re
 import shutil
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import site_checks as checks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -233,22 +233,7 @@ def base(site):
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    with sync_api.sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=found, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
-            )
-        except sync_api.Error as error:
-            if os.environ.get("CI", "").lower() == "true":
-                raise
-            pytest.skip(f"no browser (set CHROMIUM to its path): {str(error).splitlines()[0]}")
-        yield browser
-        browser.close()
+browser = pytest.fixture(scope="module")(checks.open_browser)
 
 
 @pytest.fixture
