@@ -213,8 +213,8 @@ class Counts:
         found = [np.where(self.table(1).counts[stream.ids] > 0, stream.ids, -1)]
         found[0][stream.ids == BOS] = BOS  # a context, though never a prediction
         for n in range(2, self.order + 1):
+            # across a sentence start nothing is found: no table holds </s> <s>
             before = np.concatenate(([-1], found[-1][:-1]))
-            before[stream.depth < n - 1] = -1
             keys = self.table(n).keys
             wanted = before * V + stream.ids
             at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)

@@ -96,12 +96,9 @@ _EMPHASIS = re.compile(r"(?<![\w*])\*(\w(?:[^*]*\w)?)\*(?![\w*])")
 
 def in_html(text):
     """Escaped, with `code` and *emphasis*: the only marks a message may use."""
-    parts = html.escape(text).split("`")
-    for i, part in enumerate(parts):
-        if i % 2 and i < len(parts) - 1:  # between two backticks
-            parts[i] = f"<code>{part}</code>"
-        else:
-            parts[i] = _EMPHASIS.sub(r"<em>\1</em>", part).replace("\n", "<br>")
+    parts = re.split(r"`([^`]+)`", html.escape(text))  # every other part was between backticks
+    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
+    parts[::2] = [_EMPHASIS.sub(r"<em>\1</em>", part).replace("\n", "<br>") for part in parts[::2]]
     return "".join(parts)
 
 
