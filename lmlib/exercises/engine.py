@@ -70,7 +70,7 @@ def hint(id, level: int = 1) -> Note:
             return Note(exercise.title, messages.NO_SUCH_HINT.format(count=count))
         title = messages.HINT_TITLE.format(level=level, count=count)
         return Note(f"{exercise.title}, {title}", exercise.hints[level - 1])
-    except Exception as problem:
+    except BaseException as problem:
         return _about(id, messages.ENGINE_FAULT.format(name=type(problem).__name__))
 
 
@@ -202,4 +202,4 @@ def _about(id, message) -> Result:
 
 
 def _id_text(id) -> str:
-    return shorten(id, ID_LIMIT) if isinstance(id, str) else show(id, ID_LIMIT)
+    return shorten(id, ID_LIMIT) if type(id) is str else show(id, ID_LIMIT)  # __class__ may lie

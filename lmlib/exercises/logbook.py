@@ -56,7 +56,7 @@ def _save(done, keep_old=False) -> bool:
     path, temporary = location(), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if keep_old:
+        if keep_old and path.is_file():  # not a folder that somebody named by mistake
             os.replace(path, path.with_name(path.name + ".unreadable"))
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         with open(handle, "w", encoding="utf-8") as file:

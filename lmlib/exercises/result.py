@@ -134,7 +134,7 @@ def show(value, limit=400) -> str:
     """A bounded repr that never raises, whatever the object's own `__repr__` does."""
     try:
         return shorten(_SHORT.repr(value), limit)
-    except Exception:
+    except BaseException:  # this also words the engine's own faults: the last place to be safe
         return messages.NOT_SHOWN
 
 
