@@ -49,7 +49,10 @@ class Stream:
 
 def encode(sentences: Iterable[Sequence[str]], vocabulary: Vocabulary) -> Stream:
     """Turn sentences into one `Stream`; words outside the vocabulary become ``<unk>``."""
-    sentences = _checked(sentences)
+    return _encode(_checked(sentences), vocabulary)
+
+
+def _encode(sentences: list[Sequence[str]], vocabulary: Vocabulary) -> Stream:
     lengths = np.fromiter(map(len, sentences), np.int64, len(sentences)) + 2  # plus <s>, </s>
     ends = np.cumsum(lengths)
     depth = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)  # (T,)
@@ -131,7 +134,7 @@ class Counts:
         sentences = _checked(sentences)
         self.order = int(order)
         self.vocabulary = vocabulary or Vocabulary.from_sentences(sentences)
-        stream = encode(sentences, self.vocabulary)
+        stream = _encode(sentences, self.vocabulary)
         longest = int(stream.depth.max()) + 1
         if order > longest:
             raise ValueError(
@@ -182,6 +185,11 @@ class Counts:
 
         `context` has at most order - 1 words; the empty context gives the words themselves.
         """
+        ids, counts = self._followers(context)
+        return self.vocabulary.decode(ids), counts
+
+    def _followers(self, context: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """`followers` as ids."""
         ids = self._ids(context)
         if len(ids) >= self.order:
             raise ValueError(
@@ -195,7 +203,7 @@ class Counts:
         counts, words = table.counts[low:high], table.word[low:high]
         by_count = np.lexsort((words, -counts))
         by_count = by_count[counts[by_count] > 0]
-        return self.vocabulary.decode(words[by_count]), counts[by_count]
+        return words[by_count], counts[by_count]
 
     def context_totals(self, n: int) -> np.ndarray:
         """(contexts,) int64: S(c), how many n-gram tokens begin with each (n-1)-gram c."""
@@ -359,14 +367,13 @@ class MaximumLikelihood:
             distribution, and inventing one is what smoothing is for.
         """
         context = list(context)[max(0, len(context) - self.order + 1) :]
-        words, counts = self.counts.followers(context)
-        if not words:
+        ids, counts = self.counts._followers(context)
+        if not ids.size:
             raise ValueError(
                 f"the context {' '.join(context)!r} never occurs in the training text, so its "
                 "maximum-likelihood estimate is 0/0. Shorten the context or use smoothing."
             )
         p = np.zeros(len(self.vocabulary))
-        ids = self.counts._ids(words)
         p[ids] = counts / counts.sum()
         return p
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmlib.claims import Claims, numbers_in, prose, unsupported
+from sphinx_ext.claims import MIME, read_verdicts
 
 CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("*.ipynb"))
-MIME = "application/vnd.lmlib.claims+json"
-VERDICT = re.compile(
-    r"> \*\*Claim (\w\d+) (holds|holds with a condition|is wrong as stated)\.\*\* "
-)
 
 
 # ------------------------------------------------------------------------------ reading numbers
@@ -95,7 +91,7 @@ def chapter(path):
     text = {c["id"]: "".join(c["source"]) for c in cells if c["cell_type"] == "markdown"}
     shown = [o["data"][MIME] for o in cells[-1]["outputs"] if MIME in o.get("data", {})]
     assert len(shown) == 1, "the last cell must display the chapter's Claims"
-    return text, shown[0], {c["id"] for c in cells}
+    return text, shown[0]
 
 
 def own_prose(text):
@@ -105,7 +101,7 @@ def own_prose(text):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 def test_every_claimed_phrase_stands_in_the_prose(path):
-    text, claims, _ = chapter(path)
+    text, claims = chapter(path)
     said = [prose(t) for t in own_prose(text).values()]
     missing = [n["phrase"] for n in claims["numbers"] if not any(n["phrase"] in s for s in said)]
     assert not missing
@@ -113,7 +109,7 @@ def test_every_claimed_phrase_stands_in_the_prose(path):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 def test_every_number_in_the_prose_is_claimed(path):
-    text, claims, _ = chapter(path)
+    text, claims = chapter(path)
     phrases = [n["phrase"] for n in claims["numbers"]]
     missing = {i: m for i, t in own_prose(text).items() if (m := unsupported(t, phrases))}
     assert not missing
@@ -121,11 +117,7 @@ def test_every_number_in_the_prose_is_claimed(path):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 def test_verdicts_in_prose_and_claims_agree(path):
-    text, claims, cells = chapter(path)
-    verdicts = {m[1]: m[2] for t in text.values() for m in VERDICT.finditer(t)}
-    decided = {
-        v["id"]: "is wrong as stated" if v["verdict"] == "wrong as stated" else v["verdict"]
-        for v in claims["verdicts"]
-    }
-    assert verdicts == decided
-    assert {v["evidence"] for v in claims["verdicts"]} <= cells
+    verdicts, problems = read_verdicts(path, path.stem)
+    assert problems == []
+    decided = chapter(path)[1]["verdicts"]
+    assert {v.id: v.verdict for v in verdicts} == {v["id"]: v["verdict"] for v in decided}

@@ -124,18 +124,19 @@ def _power(value: float) -> str:
 def spread_labels(ax: Axes, ends: list[tuple], gap: float, log: bool = False) -> None:
     """Name lines at their right ends, pushing names apart that would overlap.
 
-    ends : (x, y, text, colour) of each line; gap : least distance, as a share of the axis height
+    ends : (x, y, text, colour) of each line; gap : least distance between two names, as a share of
+    the axis from 0 to 1, or of the decades between the lowest and the highest end (`log`)
     """
     ends = sorted(ends, key=lambda end: end[1])
     ys = np.array([end[1] for end in ends], float)
     if log:
         ys = np.log10(ys)
     low, high = (ys.min(), ys.max()) if log else (0, 1)
-    least = gap * (high - low) * (1.6 if log else 1)
+    least = gap * (high - low)
     placed = ys.copy()
     for k in range(1, placed.size):
         placed[k] = max(placed[k], placed[k - 1] + least)
-    placed -= max(0, placed[-1] - max(ys[-1], high if not log else ys[-1]))
+    placed -= max(0, placed[-1] - max(ys[-1], high))
     for k in range(placed.size - 2, -1, -1):
         placed[k] = min(placed[k], placed[k + 1] - least)
     for (x, _, text, colour), y in zip(ends, placed, strict=True):

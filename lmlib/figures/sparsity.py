@@ -218,7 +218,7 @@ def growth(sizes: Sequence[int], types: np.ndarray, slopes: Sequence[float]) -> 
     for n in (1, 2, 3, types.shape[1]):
         ax.plot(sizes, types[:, n - 1], marker=MARKERS[n - 1], color=SERIES[n - 1])
         ends.append((sizes[-1], types[-1, n - 1], f"n = {n}", SERIES[n - 1]))
-    spread_labels(ax, ends, gap=0.085, log=True)
+    spread_labels(ax, ends, gap=0.136, log=True)
     ax.set(xlabel="tokens read", ylabel="different n-grams")
     log_axis(ax.xaxis, "x", ax)
     log_axis(ax.yaxis, "y", ax)
