@@ -35,10 +35,10 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 SITE = ROOT / "_build" / "html"
 OLDEST, NEWEST = (3, 11), (3, 13)
-CONSTRAINTS = "constraints.txt"
+CONSTRAINTS, PEERS = "constraints.txt", "requirements-peers.txt"
 REQUIREMENTS = {
     "book": ["requirements-book.txt"],
-    "all": ["requirements.txt", "requirements-book.txt"],  # the first one names the others
+    "all": ["requirements.txt", "requirements-book.txt", PEERS],  # the first names the second
 }
 TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # no script: a moved folder works
@@ -278,6 +278,8 @@ def environment(name):
         if name == "all":
             install_cpu_torch(python, log)
         pip(python, "installing " + name, log, "-r", REQUIREMENTS[name][0], "-c", CONSTRAINTS)
+        if name == "all":
+            install_peers(python, log)
         stamp.write_text(wanted, encoding="utf-8")
     find_ourselves(folder)
     return python
@@ -313,6 +315,15 @@ def install_cpu_torch(python, log):
         pip(python, "installing torch for the CPU", log, torch, "--index-url", TORCH_CPU)
     except Stop:
         print("The CPU build could not be installed; going on with the one pip finds.")
+
+
+def install_peers(python, log):
+    """Take the programs we compare with, where they can be had; nothing else depends on them."""
+    try:
+        pip(python, "installing programs to compare with", log, "-r", PEERS, "-c", CONSTRAINTS)
+    except Stop:
+        print("KenLM could not be installed: it needs a C++ compiler. Going on; the tests that")
+        print("compare with it will be skipped, and say so.")
 
 
 def answers(url, seconds=4):

@@ -64,8 +64,9 @@ _UNCHECKED = re.compile(
     r"""```.*?``` | `[^`]*` | \$\$.*?\$\$ | \$[^$]*\$         # code and formulas
     | !?\[[^\]]*\]\([^)]*\)                                # links: their years and addresses
     | ^\#.*?$ | <[^>]*>                                     # headings, tags
-    | \b(?:[Ff]igure|[Tt]able|Exercise|Claim|[Ss]ection|[Cc]hapter|equation)s?\     # their names
-      \(?[A-Z]?\d+(?:\.\d+)?\)?(?:\ and\ \d+\.\d+)?
+    | \b(?:[Ff]igure|[Tt]able|[Ee]xercise|Claim|[Ss]ection|[Cc]hapter|equation)s?\     # names
+      \(?[A-Z]?\d+(?:\.\d+)?\)?(?:\ (?:and|to)\ \d+\.\d+)?
+    | \b[A-Z]\w+(?:\ et\ al\.)?\ \(?(?:19|20)\d\d(?=[).,:;])      # Ney (1995): the year of a paper
     | \(\d+\.\d+\) | \b\d+\ minutes\b                      # equation numbers, time to plan
     """,
     re.X | re.S | re.M,

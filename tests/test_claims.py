@@ -76,6 +76,27 @@ def test_prose_drops_what_is_not_said():
     assert numbers_in(prose(text)) == numbers_in("14 %")
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "as Kneser and Ney (1995) do",
+        "(Liu et al. 2024)",
+        "run in November 2026.",
+        "sections 1.9 to 1.13 build",
+        "in exercise 1.1, and",
+    ],
+)
+def test_the_year_of_a_paper_and_a_section_are_names(cell):
+    assert unsupported(cell, []) == []
+
+
+@pytest.mark.parametrize(
+    "cell", ["Brown has 1995 tokens", "of 2024 quotations", "1.9 to 1.13 nats"]
+)
+def test_a_number_that_looks_like_a_year_is_a_number(cell):
+    assert unsupported(cell, []) != []
+
+
 def test_an_unsupported_number_is_reported():
     cell = "**Figure 1.1.** Of 10 words, 21.1 % are new and 1,234 are not."
     assert unsupported(cell, ["Of 10 words, 21.1 % are new"]) != []

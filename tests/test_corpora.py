@@ -476,3 +476,26 @@ def test_split_errors():
         corpora.split_by_work(loaded, Work("other", "Other", "Text."))
     with pytest.raises(ValueError, match="one work only"):
         corpora.split_by_work(Corpus("one", loaded.works[:1]))
+
+
+# ------------------------------------------------------------------------------- measured tables
+def test_every_table_of_measurements_can_be_read_and_names_its_command():
+    tables = {path.stem for path in DATA.glob("*.csv")}
+    assert tables
+    listed = {entry["file"]: entry for entry in MANIFEST["files"]}
+    for name in tables:
+        columns = corpora.measured(name)
+        assert len({len(column) for column in columns.values()}) == 1
+        assert any(column.dtype == float for column in columns.values())
+        assert "python3 run.py bench" in listed[f"{name}.csv"]["command"]
+
+
+def test_a_table_gives_numbers_as_numbers_and_words_as_words():
+    table = corpora.measured("known_texts")
+    row = np.flatnonzero((table["text"] == "Penn Treebank") & (table["n"] == 5))
+    assert table["perplexity"][row] == pytest.approx([141.186207])  # as lmplz, to seven digits
+
+
+def test_an_unknown_table_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match=r"no table 'magic'; there are: .*known_texts"):
+        corpora.measured("magic")

@@ -212,7 +212,7 @@ MEAN, PAIRS, NORMALISE, ROOT, THIRD, BREAK = FIXTURES
 @pytest.fixture(autouse=True)
 def _only_fixtures(monkeypatch, tmp_path):
     monkeypatch.setattr(declare, "REGISTRY", dict(FIXTURES))
-    monkeypatch.setattr(declare, "CHAPTERS", ())
+    monkeypatch.setattr(declare, "CHAPTERS", {})
     monkeypatch.setenv("LMLIB_PROGRESS", str(tmp_path / "progress.json"))
 
 
@@ -343,6 +343,31 @@ def test_the_ten_lines_of_the_documentation_work():
     assert judge(declared, declared.solution).state == "right"
     for name, function in declared.misconceptions.items():
         assert judge(declared, function).misconception == name
+
+
+# ------------------------------------------------------------------------- chapters and modules
+
+
+def test_a_chapter_may_be_several_modules(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(declare, "CHAPTERS", {"one": ("first", "second"), "two": ("third",)})
+    with monkeypatch.context() as patch:
+        patch.setattr(declare.importlib, "import_module", loaded.append)
+        declare.find("two.mean")
+        assert loaded == ["lmlib.exercises.third"]
+        declare.find("unknown.mean")
+        assert len(loaded) == 1
+        loaded.clear()
+        catalogue()
+    assert loaded == [f"lmlib.exercises.{name}" for name in ("first", "second", "third")]
+
+
+def test_the_audit_knows_the_modules_of_a_chapter(monkeypatch):
+    elsewhere = bad_exercise(id="other.mean")
+    monkeypatch.setattr(declare, "CHAPTERS", {"other": ("another", THIS)})
+    assert audit(elsewhere) == []
+    monkeypatch.setattr(declare, "CHAPTERS", {"other": ("another",)})
+    assert audit(elsewhere) == [f"other.mean: is declared in {THIS}, but its id says other"]
 
 
 # ------------------------------------------------------------------------- the author's audit

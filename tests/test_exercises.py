@@ -7,10 +7,14 @@ found wrong and recognised as itself. What the notebooks show must be what is de
 import ast
 import copy
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import lmlib.exercises
+from lmlib import ngram
 from lmlib.exercises import audit, catalogue, check
 from lmlib.exercises.auditing import FEWEST_MISCONCEPTIONS, leaks
 from lmlib.exercises.declare import CHAPTERS
@@ -63,6 +67,74 @@ def test_no_result_quotes_the_solution(exercise, name):
 @each_exercise
 def test_enough_misconceptions(exercise):
     assert len(exercise.misconceptions) >= FEWEST_MISCONCEPTIONS
+
+
+def test_every_module_with_exercises_is_in_a_chapter():
+    """A forgotten one would vanish from the catalogue, and from all these tests, in silence."""
+    folder = Path(lmlib.exercises.__file__).parent
+    declaring = {
+        path.stem
+        for path in folder.glob("*.py")
+        if re.search(r"^@exercise\(", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert declaring == {module for modules in CHAPTERS.values() for module in modules}
+
+
+# ------------------------------------------------------------------------- and the library
+
+TINY = [s.split() for s in ("the road is long", "the sea is salt", "the salt road is old")]
+SOLVED = {exercise.id: exercise.solution for exercise in EXERCISES}
+
+
+def test_add_one_agrees_with_the_library():
+    model = ngram.fit(TINY, 2, "add_k", k=1)
+    p = model.probabilities(["the"])[model.vocabulary.encode(["road"])]
+    assert SOLVED["sparsity.add-one-cost"]() == pytest.approx(3 * p.item())
+
+
+def test_em_steps_lead_where_the_library_does():
+    p, q = np.random.default_rng(0).uniform(0.01, 1, (2, 50))
+    weight = 0.5
+    for _ in range(2000):
+        weight = SOLVED["sparsity.em-step"](weight, p, q)
+    expected = ngram.expectation_maximisation(np.stack([p, q]), tolerance=1e-12)[0, 0]
+    assert weight == pytest.approx(expected, abs=1e-6)
+
+
+def test_continuations_agree_with_the_library():
+    counts = ngram.Counts(TINY, 2)
+    padded = [["<s>", *s, "</s>"] for s in TINY]
+    bigrams = [pair for s in padded for pair in zip(s, s[1:], strict=False)]
+    a = ngram.continuation_counts(counts)[0]
+    got = [SOLVED["sparsity.continuation"](bigrams, word) for word in counts.vocabulary.words]
+    np.testing.assert_allclose(got, a / a.sum())
+
+
+@pytest.mark.parametrize("context", ["the", "is", "<s>"])
+def test_discounting_agrees_with_the_library(context):
+    counts = ngram.Counts(TINY, 2)
+    model = ngram.absolute_discounting(counts)
+    words = model.vocabulary.words
+    discount = ngram.discounts(counts.counts_of_counts(2))[0]
+    seen = dict(zip(*counts.followers([context]), strict=True))
+    lower = dict(zip(words, model.probabilities([]), strict=True))
+    got = [SOLVED["sparsity.discount"](seen, word, discount, lower) for word in words]
+    np.testing.assert_allclose(got, model.probabilities([context]), atol=1e-15)
+
+
+def test_perplexities_and_bits_agree_with_the_library():
+    model = ngram.fit(TINY, 2, "witten_bell")
+    sentences = [["the", "sea", "is", "wide"], ["old", "salt"]]
+    log10_p = np.log10(model.token_probabilities(sentences)).tolist()
+    tokens = ["the", "sea", "is", "<unk>", "</s>", "old", "salt", "</s>"]
+    expected = model.perplexity(sentences)
+    everything, known, words = SOLVED["sparsity.three-perplexities"](tokens, log10_p)
+    assert (everything, known) == pytest.approx((expected.value, expected.excluding_oov))
+    kept = [x for t, x in zip(tokens, log10_p, strict=True) if t not in ("<unk>", "</s>")]
+    assert words == pytest.approx(10 ** -np.mean(kept))
+    characters = len("the sea is wide\nold salt\n")
+    bits = SOLVED["sparsity.bits-per-character"](expected.value, expected.tokens, characters)
+    assert bits == pytest.approx(expected.bits_per_character)
 
 
 # ------------------------------------------------------------------------- the notebooks

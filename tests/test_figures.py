@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from lmlib.figures import PALETTE, Figure, Table, new_axes, sparsity
+from lmlib import corpora
+from lmlib.figures import PALETTE, Figure, Table, new_axes, smoothing, sparsity
 from lmlib.figures.base import STYLE, WIDTH, log_axis, styled
 
 PHONE, CAPTION = 358, 12.8  # CSS px: the width of a figure, and of its caption's text, on a phone
@@ -34,14 +35,35 @@ EXAMPLES = {
     ),
     "prediction_gap": lambda: sparsity.prediction_gap({"random": np.outer(SHARES, SHARES) / 50}),
     "reach": lambda: sparsity.reach({"few": {2: [1, 0.5], 4: [1, 1]}, "many": {2: [1, 0.5]}}),
+    "methods_by_order": lambda: smoothing.methods_by_order(
+        np.array([300, 30, 2]), np.array([300, 900, 4000]), METHODS
+    ),
+    "crossings": lambda: smoothing.crossings(
+        [1e3, 1e4, 1e5], METHODS_BY_SIZE, np.array([[1.2, 1.0, 0.9], [1.1, 0.95, 0.97]])
+    ),
+    "longest_match": lambda: smoothing.longest_match(
+        np.arange(400) % 11, np.arange(400) % 11 > np.arange(400) % 10
+    ),
+    "cure_by_size": lambda: smoothing.cure_by_size(
+        [3e3, 1e5], {"counting": np.array([[300, 310], [200, 201]]), "net": np.full((2, 2), 99)}, 78
+    ),
+    "gain_by_match": lambda: smoothing.gain_by_match(
+        ["1", "2", "3+"], np.array([[0.2, 0.1], [0.1, 0.12], [-0.1, -0.2]]), [0.5, 0.3, 0.2]
+    ),
 }
+METHODS = {
+    f"{name} Kneser–Ney": np.array([300, 100 + 9 * k, 90 + 9 * k])
+    for k, name in enumerate(["modified", "plain", "backoff", "other", "fifth", "sixth", "last"])
+}
+METHODS_BY_SIZE = {name: 1 + values / 1e4 for name, values in METHODS.items()}
 
 
-def test_every_figure_of_the_chapter_has_an_example():
+def test_every_figure_of_the_chapters_has_an_example():
     drawn = {
         name
-        for name, function in inspect.getmembers(sparsity, inspect.isfunction)
-        if function.__module__ == sparsity.__name__
+        for module in (sparsity, smoothing)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
         and inspect.signature(function).return_annotation == "Figure"
     }
     assert drawn == set(EXAMPLES)
@@ -131,6 +153,27 @@ def test_a_table_is_text_and_accessible_html():
     assert '<th scope="row">x</th><td>1</td>' in html
     assert '<th scope="col">a&lt;b</th>' in html
     assert "<caption>Caption &amp; more.</caption>" in html
+
+
+def test_tables_of_measurements_give_mean_and_range_over_seeds():
+    runs = {
+        "share": [1.0, 1, 1, 1, 1, 1],
+        "seed": [0, 0, 0, 1, 1, 1],
+        "model": ["counts", "net", "mixture"] * 2,
+        "tokens": [1000.0] * 6,
+        "perplexity": [100.0, 90, 80, 110, 92, 84],
+        "weight_of_net": [np.nan, np.nan, 0.5, np.nan, np.nan, 0.7],
+    }
+    text = repr(smoothing.cure_table({name: np.array(column) for name, column in runs.items()}))
+    assert "105.0 (100.0–110.0)  91.0 (90.0–92.0)  82.0 (80.0–84.0)  " in text
+    assert text.endswith("0.60")
+
+
+def test_the_table_of_known_texts_shows_the_longest_order_of_each():
+    text = repr(smoothing.known_texts_table(corpora.measured("known_texts")))
+    assert "5 words" in text
+    assert "3 words" not in text
+    assert "141.19" in text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmlib import corpora, ngram
+from lmlib.ngram import counting
 
 WORDS = ["a", "b", "c", "die", "été", "虽然"]
 SENTENCES = st.lists(st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=6).filter(
@@ -90,11 +91,13 @@ def test_windows_never_cross_sentences():
 
 def test_large_keys_take_the_other_path_to_the_same_groups():
     rng = np.random.default_rng(0)
-    small = rng.integers(0, 50, 1000)
+    small, at = rng.integers(0, 50, 1000), np.arange(1, 1001)
     large = small + (1 << 60)  # no room left to pack the position beside the key
-    for a, b in zip(ngram._group(small)[1:], ngram._group(large)[1:], strict=True):
+    packed, plain = counting._group(small.copy(), at), counting._group(large, at)
+    assert np.array_equal(packed[0], plain[0] - (1 << 60))
+    assert np.array_equal(packed[0], np.unique(small))
+    for a, b in zip(packed[1:], plain[1:], strict=True):
         assert np.array_equal(a, b)
-    assert np.array_equal(ngram._group(large)[0] - (1 << 60), np.unique(small))
 
 
 def test_possible_ngrams_count_words_and_the_end_mark():
@@ -103,12 +106,26 @@ def test_possible_ngrams_count_words_and_the_end_mark():
     assert counts.possible(2) == 16
 
 
+def test_a_corpus_is_read_once_and_in_chunks_to_the_same_counts():
+    sentences = [[f"w{i % 977}", f"w{i * i % 641}"] for i in range(40_000)]  # several chunks
+    once, again = ngram.Counts(iter(sentences), 2), ngram.Counts(sentences[::-1], 2)
+    assert once.tokens(1) == again.tokens(1) == 120_000
+    assert once.types(2) == again.types(2) == len(spec_counts(sentences, 2))
+    assert once.count(["w5", "w25"]) == sum(s == ["w5", "w25"] for s in sentences)
+
+
+def test_with_a_given_vocabulary_other_words_are_counted_as_unknown():
+    counts = ngram.Counts([["a", "x", "y"], ["x"]], 2, corpora.Vocabulary(["a"]))
+    assert counts.count(["<unk>"]) == 3
+    assert counts.count(["<unk>", "<unk>"]) == 1
+
+
 # ------------------------------------------------------------------------------ maximum likelihood
 @given(SENTENCES, SENTENCES, ORDERS)
 @settings(max_examples=60)
 def test_probabilities_agree_with_the_specification(sentences, text, order):
     order = min(order, longest(sentences))
-    model = ngram.fit(sentences, order)
+    model = ngram.fit(sentences, order, method="mle")
     p = model.token_probabilities(text)
     assert p == pytest.approx(spec_probabilities(sentences, order, text), abs=1e-15)
 
@@ -116,7 +133,7 @@ def test_probabilities_agree_with_the_specification(sentences, text, order):
 @given(SENTENCES, ORDERS)
 def test_every_observed_context_has_a_distribution(sentences, order):
     order = min(order, longest(sentences))
-    model = ngram.fit(sentences, order)
+    model = ngram.fit(sentences, order, method="mle")
     contexts = {w[:-1] for n in range(1, order + 1) for w in spec_counts(sentences, n)}
     for context in contexts:
         p = model.probabilities(list(context))
@@ -128,19 +145,19 @@ def test_every_observed_context_has_a_distribution(sentences, order):
 @given(SENTENCES)
 def test_a_longer_context_never_raises_training_perplexity(sentences):
     orders = range(1, longest(sentences) + 1)
-    scores = [ngram.fit(sentences, n).perplexity(sentences).value for n in orders]
+    scores = [ngram.fit(sentences, n, method="mle").perplexity(sentences).value for n in orders]
     assert all(b <= a * (1 + 1e-12) for a, b in zip(scores, scores[1:], strict=False))
 
 
 def test_perplexity_of_a_uniform_model_is_the_number_of_choices():
-    model = ngram.fit([["a"], ["b"], ["c"]], 2)  # three ways to begin, one way to end
+    model = ngram.fit([["a"], ["b"], ["c"]], 2, method="mle")  # three ways to begin, one way to end
     score = model.perplexity([["a"], ["b"]])
     assert score.value == pytest.approx(math.sqrt(3))
     assert (score.tokens, score.oov, score.zeros) == (4, 0, 0)
 
 
 def test_one_zero_makes_perplexity_infinite_and_unknown_words_are_told_apart():
-    model = ngram.fit([["a", "b"], ["b"]], 1)
+    model = ngram.fit([["a", "b"], ["b"]], 1, method="mle")
     score = model.perplexity([["a", "new"]])
     assert (score.value, score.tokens, score.oov, score.zeros) == (math.inf, 3, 1, 1)
     assert score.excluding_oov == pytest.approx(math.sqrt(5 / 1 * 5 / 2))
@@ -149,7 +166,7 @@ def test_one_zero_makes_perplexity_infinite_and_unknown_words_are_told_apart():
 @given(SENTENCES, st.integers(0, 99))
 @settings(max_examples=40)
 def test_samples_are_sentences_the_model_allows(sentences, seed):
-    model = ngram.fit(sentences, min(3, longest(sentences)))
+    model = ngram.fit(sentences, min(3, longest(sentences)), method="mle")
     sample = model.sample(np.random.default_rng(seed), max_words=8)
     assert len(sample) <= 8
     p = model.token_probabilities([sample])
@@ -158,9 +175,9 @@ def test_samples_are_sentences_the_model_allows(sentences, seed):
 
 
 def test_an_unseen_context_is_refused_not_guessed():
-    model = ngram.fit([["a", "b"]], 2)
+    model = ngram.fit([["a", "b"]], 2, method="mle")
     with pytest.raises(ValueError, match=r"'b a' never occurs.*0/0|'a b'"):
-        ngram.fit([["a", "b", "b"]], 3).probabilities(["b", "a"])
+        ngram.fit([["a", "b", "b"]], 3, method="mle").probabilities(["b", "a"])
     with pytest.raises(ValueError, match="never occurs in the training text"):
         model.probabilities(["new"])
 
@@ -190,6 +207,19 @@ def test_missing_mass_is_the_chance_that_a_hidden_window_is_new_to_the_rest(sent
     counts = ngram.Counts(sentences, n)
     assert ngram.missing_mass(counts, n) == pytest.approx(new / len(windows))
     assert ngram.singleton_share(counts, n) == pytest.approx(new / len(set(windows)))
+
+
+@given(SENTENCES, SENTENCES, ORDERS)
+def test_counts_elsewhere_agree_with_the_specification(sentences, text, n):
+    n = min(n, longest(sentences))
+    counts = ngram.Counts(sentences, n)
+    elsewhere, new = ngram.counts_elsewhere(counts, text, n)
+    here, there = spec_counts(sentences, n), spec_counts(text, n)
+    for window in here:
+        assert elsewhere[counts.index.row(counts.index.ids(window))] == there[window]
+    assert elsewhere[counts.counts(n) > 0].sum() == sum(there[w] for w in here)
+    if n > 1:
+        assert new == sum(c for w, c in there.items() if w not in here)
 
 
 @given(st.floats(-3, 3), st.floats(0.1, 10))
@@ -223,14 +253,20 @@ def test_a_very_long_sentence_of_one_word():
         (lambda: ngram.Counts("a b", 2), "one str"),
         (lambda: ngram.Counts(["a b"], 2), "must be a list of words"),
         (lambda: ngram.Counts([[1, 2]], 2), "words must be str, got 1"),
+        (lambda: ngram.Counts([[["a"]]], 1), "got \\['a'\\].*one level of lists too many"),
+        (lambda: ngram.Counts([3], 1), "each sentence must be a list of words, got 3"),
+        (lambda: ngram.Counts([[], []], 1), "every sentence is empty"),
+        (lambda: ngram.Counts([["<s>", "a"]], 1), "the library's own marks"),
+        (lambda: ngram.Counts([["<unk>", "a"]], 1), "rename <unk> to UNK"),
+        (lambda: ngram.encode([["a", "</s>"]], ngram.Counts([["a"]], 1).vocabulary), "added here"),
         (lambda: ngram.fit([["a"]], 1, method="magic"), "unknown method 'magic'"),
         (lambda: ngram.Counts([["a"]], 1).count("a"), "got the str 'a'"),
         (lambda: ngram.Counts([["a"]], 1).followers(["a"]), "needs n-grams of order 2"),
-        (lambda: ngram.Counts([["a"]], 2).table(3), "1 … 2"),
+        (lambda: ngram.Counts([["a"]], 2).counts(3), "1 … 2"),
         (lambda: ngram.unseen_share(ngram.Counts([["a"] * 5], 5), [["a"]]), "no 4-gram|4 symbols"),
         (lambda: ngram.power_law_slope([1, 2], [0, 1]), "must be positive"),
         (lambda: ngram.power_law_slope([1], [1]), "2 or more"),
-        (lambda: ngram.fit([["a"]], 1).perplexity([]), "nothing to count"),
+        (lambda: ngram.fit([["a"]], 1, method="mle").perplexity([]), "nothing to count"),
     ],
 )
 def test_bad_input_is_named(call, message):

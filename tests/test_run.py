@@ -217,7 +217,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "ROOT", tmp_path)
     monkeypatch.setattr(run, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(run, "answers", lambda url: False)
-    for name in ("requirements.txt", "requirements-book.txt", "constraints.txt"):
+    for name in (*run.REQUIREMENTS["all"], "constraints.txt"):
         (tmp_path / name).write_text("torch==2.13.0\n" if name == "requirements.txt" else "x==1\n")
     steps = []
 
@@ -337,6 +337,32 @@ def test_without_the_cpu_build_the_install_goes_on(project, monkeypatch):
 
     monkeypatch.setattr(run, "pip", refuse)
     run.install_cpu_torch("python", Path("x.log"))
+
+
+def test_without_a_compiler_the_install_goes_on_and_says_so(project, monkeypatch, capsys):
+    def refuse(python, title, log, *arguments):
+        if run.PEERS in arguments:
+            raise run.Stop("no C++ compiler")
+
+    monkeypatch.setattr(run, "pip", refuse)
+    assert run.environment("all").exists()
+    assert "it needs a C++ compiler. Going on" in capsys.readouterr().out
+
+
+def test_a_changed_peer_rebuilds_the_full_environment_only(project):
+    root, steps = project
+    run.environment("book")
+    run.environment("all")
+    before = len(steps)
+    (root / run.PEERS).write_text("x==2\n")
+    run.environment("book")
+    assert len(steps) == before
+    run.environment("all")
+    assert steps[before:] == [
+        "preparing all",
+        "installing all",
+        "installing programs to compare with",
+    ]
 
 
 def test_a_slow_name_lookup_is_not_waited_for(monkeypatch):
@@ -538,7 +564,7 @@ def pins(name):
 
 
 def test_every_requirement_is_an_exact_version_named_once():
-    files = ("requirements.txt", "requirements-book.txt", "constraints.txt")
+    files = (*run.REQUIREMENTS["all"], "constraints.txt")
     names = []
     for line in [line for name in files for line in pins(name)]:
         requirement = Requirement(line)

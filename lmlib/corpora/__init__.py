@@ -10,12 +10,14 @@ chapter shows how far apart the answers are.
 
 from lmlib.corpora.corpus import Corpus, Work, available, load
 from lmlib.corpora.download import DownloadError, cache_dir, fetch
+from lmlib.corpora.measured import measured
 from lmlib.corpora.splits import split_by_position, split_by_work, split_iid
-from lmlib.corpora.synthetic import brackets
+from lmlib.corpora.synthetic import ClassSource, brackets, hidden_classes
 from lmlib.corpora.text import split_sentences, tokenise
 from lmlib.corpora.vocabulary import Vocabulary
 
 __all__ = [
+    "ClassSource",
     "Corpus",
     "DownloadError",
     "Vocabulary",
@@ -24,7 +26,9 @@ __all__ = [
     "brackets",
     "cache_dir",
     "fetch",
+    "hidden_classes",
     "load",
+    "measured",
     "split_by_position",
     "split_by_work",
     "split_iid",

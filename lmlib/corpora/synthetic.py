@@ -1,6 +1,11 @@
 """Texts whose rule is known, so that a model can be judged against the truth."""
 
+from dataclasses import dataclass
+from string import ascii_lowercase
+
 import numpy as np
+
+# scipy.special is imported where it is used: counting needs none of it, and it is large.
 
 
 def brackets(rng, count, distances, fillers):
@@ -35,3 +40,163 @@ def brackets(rng, count, distances, fillers):
         ["(["[kind], *(f"w{word}" for word in rng.integers(0, fillers, d)), ")]"[kind]]
         for kind, d in zip(kinds, rng.choice(distances, count), strict=True)
     ]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassSource:
+    """A source of sentences whose entropy is known; `hidden_classes` makes one.
+
+    Words fall into K classes of M words. A class follows the two classes before it; the word is
+    drawn within its class, whatever stands around it; after every word the sentence ends with
+    chance s. For the word w of class c after words of the classes a, b,
+
+        P(w | a, b) = T[a, b, c] · E[rank of w]        and 1 - s as a factor, after a first word,
+        P(</s>)     = s
+
+    Nothing else about the past matters. So a model that knows the class of each word needs K³
+    numbers to predict as well as can be, where a table of trigrams has (K·M)³ cells. The source
+    tells the classes to nobody: to the reader they are the letter of a word, `c7` being the
+    seventh word of the third class, and to a model every word is just another id.
+
+    Attributes
+    ----------
+    transitions : (K + 1, K + 1, K) float64, T; index K stands for "before the sentence"
+    emissions : (M,) float64, E, the same in every class
+    stop : float, s, the chance that a sentence ends after a word
+    """
+
+    transitions: np.ndarray
+    emissions: np.ndarray
+    stop: float
+
+    @property
+    def words(self):
+        """tuple of K·M str, class by class, the most frequent of each class first."""
+        letters = ascii_lowercase[: self.transitions.shape[-1]]
+        return tuple(f"{c}{rank}" for c in letters for rank in range(1, self.emissions.size + 1))
+
+    @property
+    def entropy(self):
+        """float, the entropy in nats per predicted token, `</s>` included: no model does better.
+
+            h = [sum over (a, b) of v(a, b) · H(T[a, b])  +  L · (H(E) + H(s))] / (L + 1)
+
+        v(a, b) is how often an average sentence is about to draw a word after the classes a, b;
+        L = 1/s is its mean number of words, and L + 1 its mean number of tokens. H(p) is the sum
+        of -p log p, and H(s) that of the two chances s and 1 - s.
+        """
+        from scipy.special import entr
+
+        classes = self.transitions.shape[-1]
+        pairs = np.zeros((classes + 1,) * 4)  # from (a, b) to (b, c)
+        for b in range(classes + 1):
+            pairs[:, b, b, :classes] = (1 - self.stop) * self.transitions[:, b]
+        pairs = pairs.reshape((classes + 1) ** 2, -1)
+        start = np.zeros(len(pairs))
+        start[-1] = 1
+        visits = np.linalg.solve(np.eye(len(pairs)) - pairs.T, start)  # v = start + v · pairs
+        per_word = entr(self.emissions).sum() + entr(self.stop) + entr(1 - self.stop)
+        choices = visits @ entr(self.transitions).sum(-1).ravel()
+        length = 1 / self.stop
+        return float((choices + length * per_word) / (length + 1))
+
+    def sample(self, rng, count):
+        """Draw `count` sentences, each a list of one word or more."""
+        if not count >= 1:
+            raise ValueError(f"count must be at least 1 sentence, got {count!r}")
+        outside = self.transitions.shape[-1]
+        cumulative = self.transitions.cumsum(-1)
+        lengths = rng.geometric(self.stop, count)
+        ends = np.cumsum(lengths)
+        classes = np.empty(ends[-1], np.int64)
+        older, newer = np.full((2, count), outside)
+        for position in range(lengths.max()):  # of all sentences at once, not of all words
+            alive = np.flatnonzero(lengths > position)
+            chances = cumulative[older[alive], newer[alive]]  # (alive, K)
+            drawn = (rng.random((alive.size, 1)) >= chances).sum(-1)
+            drawn = np.minimum(drawn, outside - 1)  # the last of the sums may be 1 - 1e-16
+            classes[(ends - lengths)[alive] + position] = drawn
+            older[alive], newer[alive] = newer[alive], drawn
+        ranks = rng.choice(self.emissions.size, ends[-1], p=self.emissions)
+        words = np.array(self.words, object)[classes * self.emissions.size + ranks]
+        return [part.tolist() for part in np.split(words, ends[:-1])]
+
+    def token_probabilities(self, sentences):
+        """(tokens,) float64: the true probability of every word and `</s>`, in reading order.
+
+        -log of these averages to `entropy` on a long text, and on any text its perplexity is the
+        floor for that text: a model that beats it on many tokens has seen them.
+
+        Raises
+        ------
+        ValueError : for no sentence, or a word that is not of this source
+        """
+        sentences = [list(sentence) for sentence in sentences]
+        if not sentences:
+            raise ValueError("sentences is empty: there is nothing to predict.")
+        table = {word: i for i, word in enumerate(self.words)}
+        known = [[table.get(word, -1) for word in sentence] for sentence in sentences]
+        lengths = np.fromiter(map(len, known), np.int64, len(known))
+        ends = np.cumsum(lengths)
+        ids = np.fromiter((i for sentence in known for i in sentence), np.int64, ends[-1])
+        if (ids < 0).any():
+            strange = next(w for s in sentences for w in s if w not in table)
+            raise ValueError(
+                f"{strange!r} is not a word of this source, whose words are {self.words[0]!r} to "
+                f"{self.words[-1]!r}: was the text drawn from it?"
+            )
+        outside = self.transitions.shape[-1]
+        position = np.arange(ids.size) - np.repeat(ends - lengths, lengths)
+        classes, ranks = np.divmod(ids, self.emissions.size)
+        newer = np.where(position >= 1, np.roll(classes, 1), outside)
+        older = np.where(position >= 2, np.roll(classes, 2), outside)
+        p = self.transitions[older, newer, classes] * self.emissions[ranks]
+        p[position >= 1] *= 1 - self.stop
+        return np.insert(p, ends, np.where(lengths > 0, self.stop, 0.0))
+
+
+def hidden_classes(rng, classes=10, words=60, length=20, concentration=0.15):
+    """Make a source of known entropy in which what matters about a word is its class.
+
+    The chances of the next class after each pair of classes are drawn from a Dirichlet
+    distribution, those of the words within a class follow Zipf's law (the r-th in proportion to
+    1/r), and the number of words in a sentence is geometric. See `ClassSource`.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator, draws the rules, not yet a text
+    classes : int from 1 to 26, K
+    words : int >= 1, M, how many words a class has
+    length : float >= 1, the mean number of words in a sentence
+    concentration : float > 0, of the Dirichlet distribution: the smaller, the fewer classes can
+        follow a pair, and the lower the entropy
+
+    Returns
+    -------
+    source : ClassSource
+
+    Raises
+    ------
+    ValueError : if a size is out of its range, or rng is not a Generator
+
+    Examples
+    --------
+    >>> source = hidden_classes(np.random.default_rng(0), classes=3, words=4)
+    >>> text = source.sample(np.random.default_rng(1), 5000)
+    >>> floor = -np.log(source.token_probabilities(text)).mean()
+    >>> bool(abs(floor - source.entropy) < 0.02)
+    True
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a numpy Generator, got {rng!r}: np.random.default_rng(0)")
+    if not 1 <= classes <= len(ascii_lowercase):
+        raise ValueError(f"classes must lie in 1 … 26, one letter each; got {classes!r}")
+    if not words >= 1:
+        raise ValueError(f"words must be at least 1 in each class, got {words!r}")
+    if not 1 <= length < np.inf:
+        raise ValueError(f"length must be a mean of at least 1 word in a sentence, got {length!r}")
+    if not 0 < concentration < np.inf:
+        raise ValueError(f"concentration must be positive and finite, got {concentration!r}")
+    transitions = rng.dirichlet(np.full(classes, concentration), (classes + 1, classes + 1))
+    emissions = 1 / np.arange(1, words + 1)
+    return ClassSource(transitions, emissions / emissions.sum(), 1 / length)

@@ -9,7 +9,7 @@ For learners
 
 How to add an exercise in ten lines
 -----------------------------------
-In `lmlib/exercises/<chapter>.py` (a new chapter also goes into `declare.CHAPTERS`):
+In a module of this package that `declare.CHAPTERS` lists under the chapter:
 
     @exercise(
         "sparsity.count-bigrams", title="Count the pairs", minutes=5,

@@ -18,7 +18,9 @@ import numpy as np
 
 from lmlib.exercises import messages
 
-CHAPTERS = ("sparsity",)  # modules of this package that declare exercises, in reading order
+CHAPTERS = {  # chapter -> the modules of this package that declare its exercises, in reading order
+    "sparsity": ("sparsity", "smoothing", "judging"),
+}
 REGISTRY: dict[str, "Exercise"] = {}
 
 _ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z0-9]+(-[a-z0-9]+)*")
@@ -239,14 +241,17 @@ def exercise(
 
 def find(id) -> Exercise | None:
     """The exercise with this id; imports its chapter only (another one may need torch)."""
-    chapter = str(id).partition(".")[0]
-    if chapter in CHAPTERS:
-        importlib.import_module(f"lmlib.exercises.{chapter}")
+    _load(str(id).partition(".")[0])
     return REGISTRY.get(id) if isinstance(id, str) else None
 
 
 def catalogue() -> tuple[Exercise, ...]:
     """Every exercise of the course, in the order of the chapters."""
     for chapter in CHAPTERS:
-        importlib.import_module(f"lmlib.exercises.{chapter}")
+        _load(chapter)
     return tuple(REGISTRY.values())
+
+
+def _load(chapter):
+    for module in CHAPTERS.get(chapter, ()):
+        importlib.import_module(f"lmlib.exercises.{module}")

@@ -121,17 +121,19 @@ def _power(value: float) -> str:
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def spread_labels(ax: Axes, ends: list[tuple], gap: float, log: bool = False) -> None:
+def spread_labels(
+    ax: Axes, ends: list[tuple], gap: float, log: bool = False, span: tuple = (0, 1)
+) -> None:
     """Name lines at their right ends, pushing names apart that would overlap.
 
     ends : (x, y, text, colour) of each line; gap : least distance between two names, as a share of
-    the axis from 0 to 1, or of the decades between the lowest and the highest end (`log`)
+    the axis, which runs over `span`, or of the decades between the lowest and highest end (`log`)
     """
     ends = sorted(ends, key=lambda end: end[1])
     ys = np.array([end[1] for end in ends], float)
     if log:
         ys = np.log10(ys)
-    low, high = (ys.min(), ys.max()) if log else (0, 1)
+    low, high = (ys.min(), ys.max()) if log else span
     least = gap * (high - low)
     placed = ys.copy()
     for k in range(1, placed.size):

@@ -1,0 +1,165 @@
+"""The source of known entropy against enumeration, a loop, and long samples."""
+
+import math
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmlib import corpora
+
+SOURCES = st.builds(
+    lambda seed, *sizes: corpora.hidden_classes(np.random.default_rng(seed), *sizes),
+    st.integers(0, 2**32),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.floats(1, 8),
+    st.floats(0.05, 5),
+)
+
+
+# ---------------------------------------------------------------------- the specification, in loops
+def spec_probabilities(source, sentence):
+    """The probability of every word of one sentence and of its end, from the definition."""
+    outside, p = source.transitions.shape[-1], []
+    older = newer = outside
+    for position, word in enumerate(sentence):
+        now, rank = "abcdefghijklmnopqrstuvwxyz".index(word[0]), int(word[1:])
+        chance = source.transitions[older, newer, now] * source.emissions[rank - 1]
+        p.append(chance * (1 - source.stop) if position else chance)
+        older, newer = newer, now
+    return [*p, source.stop if sentence else 0.0]
+
+
+# ------------------------------------------------------------------------------------ probabilities
+@given(SOURCES, st.data())
+def test_token_probabilities_agree_with_the_specification(source, data):
+    words = st.lists(st.sampled_from(source.words), max_size=6)
+    text = data.draw(st.lists(words, min_size=1, max_size=4))
+    expected = [p for sentence in text for p in spec_probabilities(source, sentence)]
+    assert source.token_probabilities(text) == pytest.approx(expected, rel=1e-12)
+
+
+@given(SOURCES, st.data())
+def test_what_can_follow_has_probability_one(source, data):
+    before = data.draw(st.lists(st.sampled_from(source.words), max_size=4))
+    after = source.token_probabilities([[*before, word] for word in source.words])
+    after = after.reshape(len(source.words), -1)[:, len(before)].sum()
+    assert after + source.token_probabilities([before])[-1] == pytest.approx(1, abs=1e-12)
+
+
+# ------------------------------------------------------------------------------------------ entropy
+@pytest.mark.parametrize("length", [1, 1.25, 2])
+def test_entropy_is_that_of_all_sentences(length):
+    source = corpora.hidden_classes(np.random.default_rng(3), 2, 1, length)
+    nats = tokens = total = 0.0
+    for count in range(1, 14):  # longer ones have a share of 2^-13 or less
+        for sentence in product(source.words, repeat=count):
+            p = math.prod(spec_probabilities(source, sentence))
+            nats -= p * math.log(p) if p > 0 else 0
+            tokens += p * (count + 1)
+            total += p
+    assert total == pytest.approx(1, abs=2e-4)
+    assert source.entropy == pytest.approx(nats / tokens, rel=1e-3 if length == 2 else 1e-6)
+
+
+@given(st.integers(1, 40), st.floats(1, 50))
+def test_entropy_of_one_class_is_known_in_closed_form(words, length):
+    source = corpora.hidden_classes(np.random.default_rng(0), 1, words, length)
+    zipf = 1 / np.arange(1, words + 1) / np.sum(1 / np.arange(1, words + 1))
+    s = 1 / length
+    stop = -s * math.log(s) - ((1 - s) * math.log(1 - s) if s < 1 else 0)
+    expected = length * (-np.sum(zipf * np.log(zipf)) + stop) / (length + 1)
+    assert source.entropy == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_long_text_costs_its_entropy(seed):
+    source = corpora.hidden_classes(np.random.default_rng(seed), length=7)
+    text = source.sample(np.random.default_rng([seed, 1]), 20_000)
+    p = source.token_probabilities(text)
+    ends = np.cumsum([len(sentence) + 1 for sentence in text])
+    cost = np.add.reduceat(-np.log(p), ends - np.diff(ends, prepend=0))  # nats of each sentence
+    excess = cost - source.entropy * np.diff(ends, prepend=0)  # mean 0 if the entropy is right
+    assert abs(excess.mean()) < 4 * excess.std() / len(text) ** 0.5
+    assert excess.std() / len(text) ** 0.5 < 0.05  # so that a wrong entropy cannot hide
+
+
+# ------------------------------------------------------------------------------------------ samples
+def test_samples_follow_the_rules():
+    source = corpora.hidden_classes(np.random.default_rng(5), 3, 4, 6, 1.0)
+    text = source.sample(np.random.default_rng(6), 30_000)
+    assert all(text) and len(text) == 30_000
+    assert np.mean([len(sentence) for sentence in text]) == pytest.approx(6, abs=0.15)
+    assert np.mean([len(sentence) == 1 for sentence in text]) == pytest.approx(1 / 6, abs=0.01)
+    ranks = Counter(word[1:] for sentence in text for word in sentence)
+    shares = [ranks[str(r)] / ranks.total() for r in range(1, 5)]
+    assert shares == pytest.approx(source.emissions, abs=0.005)
+    seen = np.zeros((4, 4, 3))
+    for sentence in text:
+        path = [3, 3, *("abc".index(word[0]) for word in sentence)]
+        for a, b, c in zip(path, path[1:], path[2:], strict=False):
+            seen[a, b, c] += 1
+    totals = seen.sum(-1)
+    assert not seen[:3, 3].any()  # nothing stands before the start
+    often = totals > 1000
+    assert often.sum() > 8
+    shares = seen[often] / totals[often][:, None]
+    assert shares == pytest.approx(source.transitions[often], abs=0.05)
+
+
+def test_zipf_and_names():
+    source = corpora.hidden_classes(np.random.default_rng(0), 2, 3)
+    assert source.words == ("a1", "a2", "a3", "b1", "b2", "b3")
+    assert source.emissions == pytest.approx(np.array([6, 3, 2]) / 11)
+    assert source.transitions.sum(-1) == pytest.approx(np.ones((3, 3)))
+
+
+def test_the_seed_decides():
+    first, again, other = (corpora.hidden_classes(np.random.default_rng(s)) for s in (1, 1, 2))
+    assert (first.transitions == again.transitions).all()
+    assert first.entropy != other.entropy
+    texts = [first.sample(np.random.default_rng(s), 5) for s in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+@settings(deadline=None)
+@given(SOURCES, st.integers(1, 20))
+def test_a_sample_is_possible(source, count):
+    text = source.sample(np.random.default_rng(0), count)
+    assert len(text) == count
+    assert (source.token_probabilities(text) > 0).all()
+
+
+# ---------------------------------------------------------------------------------------- bad input
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": 0}, "1 … 26"),
+        ({"classes": 27}, "1 … 26"),
+        ({"words": 0}, "words must be at least 1"),
+        ({"length": 0.5}, "length must be a mean of at least 1"),
+        ({"length": float("nan")}, "length must be a mean of at least 1"),
+        ({"length": float("inf")}, "length must be a mean of at least 1"),
+        ({"concentration": 0}, "concentration must be positive"),
+        ({"concentration": float("nan")}, "concentration must be positive"),
+    ],
+)
+def test_bad_sizes_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        corpora.hidden_classes(np.random.default_rng(0), **options)
+
+
+def test_bad_calls_are_named():
+    with pytest.raises(ValueError, match="rng must be a numpy Generator, got 0"):
+        corpora.hidden_classes(0)
+    source = corpora.hidden_classes(np.random.default_rng(0), 2, 3)
+    with pytest.raises(ValueError, match="at least 1 sentence, got 0"):
+        source.sample(np.random.default_rng(0), 0)
+    with pytest.raises(ValueError, match="'salt' is not a word of this source"):
+        source.token_probabilities([["a1", "salt"]])
+    with pytest.raises(ValueError, match="sentences is empty"):
+        source.token_probabilities([])
