@@ -222,6 +222,34 @@ def test_counts_elsewhere_agree_with_the_specification(sentences, text, n):
         assert new == sum(c for w, c in there.items() if w not in here)
 
 
+@given(SENTENCES, SENTENCES)
+@settings(max_examples=50)
+def test_effective_counts_agree_with_the_specification(sentences, text):
+    counts = ngram.Counts(sentences, 2)
+    effective = ngram.effective_counts(counts, text, 2, up_to=2)
+    here, there = spec_counts(sentences, 2), spec_counts(text, 2)
+    symbols = {w for s in sentences for w in s} | {"</s>", "<unk>"}
+    total = Counter()
+    for (context, _), c in here.items():
+        total[context] += c
+    cells = [(c, w) for c in total for w in symbols]  # the contexts seen, and all that may follow
+    for r in range(3):
+        group = [g for g in cells if here[g] == r]
+        assert effective["ngrams"][r] == len(group)
+        if not group:
+            assert all(np.isnan(effective[k][r]) for k in ("add_one", "elsewhere", "good_turing"))
+            continue
+        add_one = [(r + 1) * total[c] / (total[c] + len(symbols)) for c, _ in group]
+        assert effective["add_one"][r] == pytest.approx(np.mean(add_one))
+        n_next = sum(c == r + 1 for c in here.values())
+        assert effective["good_turing"][r] == pytest.approx((r + 1) * n_next / len(group))
+        if r > 0:  # at 0, all that is new there is shared out, whatever its context
+            assert effective["elsewhere"][r] == pytest.approx(np.mean([there[g] for g in group]))
+        else:
+            new = sum(c for g, c in there.items() if g not in here)
+            assert effective["elsewhere"][0] == pytest.approx(new / len(group))
+
+
 @given(st.floats(-3, 3), st.floats(0.1, 10))
 def test_slope_of_an_exact_power_law(exponent, scale):
     x = np.array([1.0, 3.0, 10.0, 200.0])

@@ -24,19 +24,21 @@ from lmlib.figures.base import (
 from lmlib.ngram import Perplexity
 
 
-def effective_counts_table(
-    r: Sequence[int], elsewhere, add_one, good_turing, discounted, discount: float
-) -> Table:
-    """What pairs seen r times count for elsewhere, beside what three rules make of r."""
-    rows = [
-        [count, *("–" if np.isnan(v) else f"{v:.4f}" if count == 0 else f"{v:.2f}" for v in values)]
-        for count, *values in zip(r, elsewhere, add_one, good_turing, discounted, strict=True)
-    ]
+def effective_counts_table(effective: Mapping[str, np.ndarray], discount: float) -> Table:
+    """What pairs seen r times count for elsewhere, beside what three rules make of r.
+
+    effective : as `ngram.effective_counts` gives it
+    """
+    elsewhere, add_one, turing = (effective[k] for k in ("elsewhere", "add_one", "good_turing"))
+    rows = [[0, *(f"{column[0]:.4f}" for column in (elsewhere, add_one, turing)), "–"]]
+    for r in range(1, len(elsewhere)):
+        values = (elsewhere[r], add_one[r], turing[r], r - discount)
+        rows.append([r, *(f"{value:.2f}" for value in values)])
     return Table(
         ["seen here", "seen elsewhere", "add-one", "Good–Turing r*", f"r − {discount:.2f}"],
         rows,
-        f"Table 1.6. A pair seen {r[1]} time in one half of the text is seen {elsewhere[1]:.2f} "
-        f"times in the other. Good and Turing say {good_turing[1]:.2f}; add-one makes it "
+        f"Table 1.6. Pairs seen once in one half of the text are seen {elsewhere[1]:.2f} times in "
+        f"the other, on average. Good and Turing say {turing[1]:.2f}; add-one makes it "
         f"{add_one[1]:.2f}.",
     )
 
@@ -145,7 +147,7 @@ def known_texts_table(measured: Mapping[str, np.ndarray]) -> Table:
         rows.append(
             [
                 name,
-                f"{int(measured['n'][row])} {measured['unit'][row]}",
+                f"{int(measured['n'][row])}\u00a0{measured['unit'][row]}",
                 f"{int(measured['tokens'][row]):,}",
                 f"{measured['perplexity'][row]:.2f}",
                 f"{measured['excluding_oov'][row]:.2f}",
@@ -309,10 +311,11 @@ def cure_by_size(sizes: Sequence[int], lines: Mapping[str, np.ndarray], floor: f
     ax.set(xlabel="training text, tokens", ylabel="perplexity, held out")
     log_axis(ax.xaxis, "x", ax)
     ax.set_yscale("log")
-    ticks = [t for t in (50, 100, 200, 400, 800, 1600) if t > 0.8 * floor]
+    highest = max(values.max() for values in lines.values())
+    ticks = [t for t in (50, 100, 200, 400, 800, 1600) if 0.8 * floor < t < 1.3 * highest]
     ax.set_yticks(ticks, [f"{t:,}" for t in ticks])
     ax.minorticks_off()
-    spread_labels(ax, ends, gap=0.13, log=True)
+    spread_labels(ax, ends, gap=0.2, log=True)
     seeds = next(iter(lines.values())).shape[1]
     alt = (
         f"Line chart on two logarithmic axes. Horizontal: training tokens, {sizes[0]:,} to "

@@ -22,6 +22,7 @@ from lmlib.ngram.counting import BOS, EOS, UNK, Counts, Index, Stream, encode
 from lmlib.ngram.infinity import InfinityGram, Matches, suffix_array
 from lmlib.ngram.measuring import (
     counts_elsewhere,
+    effective_counts,
     missing_mass,
     power_law_slope,
     rank_frequency,
@@ -64,6 +65,7 @@ __all__ = [
     "continuation_counts",
     "counts_elsewhere",
     "discounts",
+    "effective_counts",
     "encode",
     "expectation_maximisation",
     "fit",

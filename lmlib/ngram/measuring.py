@@ -76,3 +76,45 @@ def counts_elsewhere(
     rows = rows[stream.depth >= max(n - 1, 1)]
     types = counts.counts(n).size
     return np.bincount(rows[rows >= 0], minlength=types), int(np.sum(rows < 0))
+
+
+def effective_counts(
+    counts: Counts, sentences: Iterable[Sequence[str]], n: int, up_to: int = 8
+) -> dict[str, np.ndarray]:
+    r"""What a count of r is worth: in other sentences, and by two rules of smoothing.
+
+    Returns a dict of (up_to + 1,) float64 arrays; entry r is the mean over the n-grams that were
+    seen r times here. At r = 0 these are all the n-grams of a context that was seen and any symbol
+    of the vocabulary but ``<s>``.
+
+        elsewhere     how often they occur in `sentences`
+        add_one       (r + 1) S(c) / (S(c) + |V|): what add-one leaves of r
+        good_turing   r* = (r + 1) n_{r+1} / n_r
+        ngrams        n_r, how many n-grams the mean is taken over
+    """
+    here = counts.counts(n)
+    elsewhere, new = counts_elsewhere(counts, sentences, n)
+    V = len(counts.vocabulary) - 1
+    total = counts.context_totals(n)  # (contexts,)
+    kept = total / (total + V)
+    unseen = np.where(total > 0, V - counts.per_context(n, here > 0), 0)  # (contexts,)
+    group = np.minimum(here, up_to + 1)  # (types,)
+    n_r = np.bincount(group[here > 0], minlength=up_to + 2).astype(float)
+    n_r[0] = unseen.sum()
+
+    def mean(values, at_zero):
+        sums = np.bincount(group[here > 0], values[here > 0], up_to + 2)
+        sums[0] = at_zero
+        return (sums / np.where(n_r > 0, n_r, np.nan))[: up_to + 1]
+
+    add_one = (here + 1) * kept[counts.index.contexts(n)]
+    n_next = counts.counts_of_counts(n, up_to + 1)  # n_1 … n_{up_to + 1}
+    r = np.arange(up_to + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # nan where no n-gram was seen r times
+        good_turing = np.where(n_r[:-1] > 0, (r + 1) * n_next / n_r[:-1], np.nan)
+    return {
+        "elsewhere": mean(elsewhere, new),
+        "add_one": mean(add_one, (unseen * kept).sum()),
+        "good_turing": good_turing,
+        "ngrams": n_r[: up_to + 1],
+    }
