@@ -51,7 +51,7 @@
   // A box that scrolls sideways must be reachable by keyboard; one that does not, must not.
   const boxes = all("pre, .lm-scroll, .cell_output .text_html");
   const mark = () => {
-    const wide = boxes.map((box) => box.scrollWidth > box.clientWidth + 1);
+    const wide = boxes.map((box) => box.scrollWidth > box.clientWidth);
     boxes.forEach((box, i) => {
       if (!wide[i]) {
         for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);

@@ -171,8 +171,8 @@ def test_tables_of_measurements_give_mean_and_range_over_seeds():
 
 def test_the_table_of_known_texts_shows_the_longest_order_of_each():
     text = repr(smoothing.known_texts_table(corpora.measured("known_texts")))
-    assert "5 words" in text
-    assert "3 words" not in text
+    assert "5\u00a0words" in text
+    assert "3\u00a0words" not in text
     assert "141.19" in text
 
 
