@@ -6,7 +6,7 @@
     python3 run.py test [args]       install everything, run every check; args go to pytest instead
     python3 run.py lab [args]        open the notebooks in JupyterLab
     python3 run.py nb [names]        execute chapters, store their outputs (--check: only compare)
-    python3 run.py bench [names]     run benchmarks/<name>.py; without a name, list them
+    python3 run.py bench [name …]    run benchmarks/<name>.py with its options; no name: list them
 
 Environments live in .venv/, logs in .venv/*.log. PORT=9000 chooses the port of the book,
 LM_CUDA=1 takes the torch build that pip finds instead of the smaller CPU build.
@@ -516,14 +516,13 @@ def nb(arguments):
 
 def bench(arguments):
     files = {path.stem: path for path in sorted((ROOT / "benchmarks").glob("[!_]*.py"))}
-    unknown = [name for name in arguments if name not in files]
-    if unknown:
-        raise Stop("No benchmark {}; there are: {}".format(unknown[0], ", ".join(files) or "none"))
     if not arguments:
         print("\n".join(files) or "There is no benchmark yet.")
         return None
-    python = environment("all")
-    return max(call(python, files[name]) for name in arguments)
+    name, options = arguments[0], arguments[1:]  # the options are the benchmark's own
+    if name not in files:
+        raise Stop("No benchmark {}; there are: {}".format(name, ", ".join(files) or "none"))
+    return call(environment("all"), files[name], *options)
 
 
 COMMANDS = {

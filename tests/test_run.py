@@ -550,9 +550,10 @@ def test_bench_lists_and_runs(project, monkeypatch, capsys):
     assert capsys.readouterr().out == "counting\nsmoothing\n"
     assert run.main(["bench", "sorting"]) == 1
     assert "there are: counting, smoothing" in capsys.readouterr().err
-    monkeypatch.setattr(run, "call", lambda python, path: path.stem == "smoothing")
-    assert run.main(["bench", "counting"]) == 0
-    assert run.main(["bench", "smoothing", "counting"]) == 1
+    calls = []
+    monkeypatch.setattr(run, "call", lambda *command: calls.append(command[1:]) or 1)
+    assert run.main(["bench", "counting", "part", "--write"]) == 1  # its own status
+    assert calls == [(root / "benchmarks" / "counting.py", "part", "--write")]
 
 
 # ---------------------------------------------------------- what is written down twice must agree
