@@ -24,7 +24,7 @@ from sphinx.errors import ExtensionError
 from . import frontend
 
 OWN_FILES = ("_static/lm.css", "_static/lm.js")
-EXPLORER = "<lm-ngram-explorer"
+EXPLORERS = {"lm-ngram-explorer": "explorer", "lm-attention-explorer": "attention-explorer"}
 DESCRIPTION_LENGTH = 200
 OLD_FONTS = re.compile(r",url\([^)]*\.(?:woff|ttf)\) format\(\"?\w+\"?\)")  # woff2 is enough
 
@@ -40,7 +40,7 @@ def minified(css: str) -> str:
 
 
 def make_static(app: Sphinx):
-    """Make what Sphinx will copy: one style sheet (KaTeX's and ours), KaTeX's fonts, the corpus."""
+    """Make what Sphinx will copy: one style sheet (KaTeX's and ours), KaTeX's fonts, and data."""
     made = Path(app.doctreedir) / "made_static"
     shutil.rmtree(made, ignore_errors=True)
     (made / "fonts").mkdir(parents=True)
@@ -54,7 +54,9 @@ def make_static(app: Sphinx):
     (made / "lm.css").write_text(minified(css), "utf-8")
     for font in (katex / "fonts").glob("*.woff2"):
         shutil.copy(font, made / "fonts")
-    copy_corpus(Path(app.srcdir) / "lmlib" / "data", made / "corpus")
+    data = Path(__file__).parents[1] / "lmlib" / "data"
+    copy_corpus(data, made / "corpus")
+    copy_model(data / "attention_model.json", made / "attention-model.js")
     app.config.html_static_path.append(str(made))
 
 
@@ -69,6 +71,11 @@ def copy_corpus(source: Path, target: Path):
             {"file": path.name, "title": text.partition("\n")[0], "words": len(text.split())}
         )
     (target / "index.json").write_text(json.dumps({"works": works}, indent=1), "utf-8")
+
+
+def copy_model(source: Path, target: Path):
+    """The attention chapter's model as a script, which a page opened as a file may load too."""
+    target.write_text(f"lmAttentionModel({source.read_text('utf-8').strip()});\n", "utf-8")
 
 
 # ------------------------------------------------------------------------------------ page context
@@ -93,10 +100,11 @@ def frame(app: Sphinx, page: str, template: str, context: dict, doctree):
     """What the templates need beyond what Sphinx gives them."""
     body = context.get("body", "")
     files = OWN_FILES
-    if EXPLORER in body:
-        app.add_css_file("explorer.css")
-        app.add_js_file("explorer.js", loading_method="defer")
-        files += ("_static/explorer.css", "_static/explorer.js")
+    for element, name in EXPLORERS.items():
+        if f"<{element}" in body:
+            app.add_css_file(f"{name}.css")
+            app.add_js_file(f"{name}.js", loading_method="defer")
+            files += (f"_static/{name}.css", f"_static/{name}.js")
     # other extensions register styles for the themes they know; this frame brings its own
     for kind in ("css_files", "script_files"):
         context[kind] = [file for file in context[kind] if str(file.filename) in files]
@@ -164,7 +172,7 @@ def repair_search(script: Path):
     """Keep what is drawn, and MathML that repeats a formula, out of the search page's excerpts."""
     text = script.read_text("utf-8")
     found = '[".headerlink", "script", "style"]'
-    wanted = '[".headerlink", "script", "style", ".katex-mathml", "svg", "lm-ngram-explorer"]'
+    wanted = json.dumps([".headerlink", "script", "style", ".katex-mathml", "svg", *EXPLORERS])
     if wanted not in text:
         if found not in text:
             raise ExtensionError("Sphinx's searchtools.js has changed: see sphinx_ext/site.py")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lmlib.exercises
-from lmlib import ngram
+from lmlib import attention, ngram
 from lmlib.exercises import audit, catalogue, check
 from lmlib.exercises.auditing import FEWEST_MISCONCEPTIONS, leaks
 from lmlib.exercises.declare import CHAPTERS
@@ -135,6 +135,133 @@ def test_perplexities_and_bits_agree_with_the_library():
     characters = len("the sea is wide\nold salt\n")
     bits = SOLVED["sparsity.bits-per-character"](expected.value, expected.tokens, characters)
     assert bits == pytest.approx(expected.bits_per_character)
+
+
+def random_qkv(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=(3, *shape))
+
+
+def test_attention_by_hand_agrees_with_the_library():
+    query = np.array([[1.0, 1, 0, 1]])
+    key = np.array([[1.0, 1, 3, 0], [2, 1, 0, 1], [1, -1, 2, 0]])
+    output, _ = attention.attention(query, key, np.array([[20.0], [10.0], [40.0]]))
+    assert SOLVED["attention.by-hand"]() == pytest.approx(output.item())
+
+
+def test_weights_agree_with_the_library():
+    query, key, value = random_qkv((3, 5, 4))
+    _, weights = attention.attention(query, key, value)
+    np.testing.assert_allclose(SOLVED["attention.scale"](query, key), weights, atol=1e-15)
+    far = np.array([[1e3], [-1e3], [1.0], [-1e5], [-1e10]])  # one row with a level of its own each
+    scores = query @ key.swapaxes(-1, -2) + far
+    expected = attention.masked_softmax(scores)
+    np.testing.assert_allclose(SOLVED["attention.softmax-axis"](scores), expected, atol=1e-15)
+    scores = scores[0, ::-1] + 1e10 * np.triu(np.ones((5, 5)), 2)  # and a loud future
+    expected = attention.masked_softmax(scores, attention.causal_mask(5))
+    np.testing.assert_allclose(SOLVED["attention.causal-mask"](scores), expected, atol=1e-15)
+
+
+def test_one_head_and_many_agree_with_the_library():
+    x, *_ = random_qkv((5, 6))
+    matrices = random_qkv((6, 6), seed=1)
+    projections = attention.Projections(*matrices, np.eye(6))
+    for heads in (1, 3):
+        expected, _ = attention.multi_head_attention(x, projections, heads)
+        got = SOLVED["attention.heads"](*(x @ matrix for matrix in matrices), heads)
+        np.testing.assert_allclose(got, expected, atol=1e-13)
+    narrow = matrices[..., :2]  # the first of three heads
+    expected = SOLVED["attention.heads"](*(x @ matrix for matrix in matrices), 3)[:, :2]
+    got = SOLVED["attention.three-roles"](x, *narrow)
+    np.testing.assert_allclose(got, expected, atol=1e-13)
+
+
+def test_rope_agrees_with_the_library():
+    query, key, value = random_qkv((7, 6))
+    turned = SOLVED["attention.rope"](query, key, value)
+    for i, expected in enumerate((attention.rope(query), attention.rope(key), value)):
+        np.testing.assert_allclose(turned[i], expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1e4])  # with 1e4, a factor above 1 overflows
+def test_merged_halves_agree_with_the_library(scale):
+    query, key, value = random_qkv((8, 4))
+    scores = scale * query[0] @ key.T
+    halves = []
+    for part in (slice(3), slice(3, None)):
+        weights = np.exp(scores[part] - scores[part].max())
+        halves.append((scores[part].max(), weights.sum(), weights @ value[part]))
+    expected, cache = attention.blocked_attention_forward(query, key, value, block=3, scale=scale)
+    for pair in (halves, halves[::-1]):
+        top, total, mixed = SOLVED["attention.online-softmax"](*pair)
+        np.testing.assert_allclose(mixed / total, expected[0], atol=1e-13)
+        assert top + np.log(total) == pytest.approx(cache.log_total[0])
+
+
+def test_induction_is_what_two_layers_of_attention_do():
+    """One layer tells each token who stood before it, the next looks for that; the latest wins."""
+    for text in ("abcacbab", "aaab", "abc"):
+        T, token = len(text), np.array([[x == y for y in "abc"] for x in text], float)
+        previous = np.vstack([np.zeros(3), token[:-1]])
+        causal = attention.causal_mask(T)
+        latest = np.broadcast_to(np.arange(0.0, 50 * T, 50), (T, T))
+        copied, _ = attention.attention(token, previous, token, causal, 1e4, bias=latest)
+        found = (causal & (token @ previous.T > 0)).any(1)
+        expected = ["abc"[i] if f else None for i, f in zip(copied.argmax(1), found, strict=True)]
+        assert SOLVED["attention.induction"](list(text)) == expected
+
+
+@pytest.mark.parametrize(("n", "weight"), [(2, 0.9), (50, 0.5), (4000, 0.2)])
+def test_the_margin_keeps_its_weight_in_the_library(n, weight):
+    scores = np.zeros((1, n))
+    scores[0, 0] = SOLVED["attention.dilution"](n, weight)
+    assert attention.masked_softmax(scores)[0, 0] == pytest.approx(weight)
+
+
+def test_other_weights_make_the_same_output():
+    value = np.array([[1.0, 2], [0, 0], [10, 0], [5, -2]])  # as in the statement
+    shown = np.array([0.4, 0.1, 0.1, 0.4])
+    other = np.array(SOLVED["attention.same-output"]())
+    np.testing.assert_allclose(other @ value, shown @ value, atol=1e-15)
+    assert other.min() == 0 and other.sum() == pytest.approx(1) and not other[[0, 3]].any()
+
+
+def test_contributions_are_the_shares_of_what_the_layer_writes():
+    rng = np.random.default_rng(0)
+    x, projections = rng.normal(size=(5, 6)), attention.Projections(*rng.normal(size=(4, 6, 6)))
+    output, cache = attention.multi_head_attention_forward(x, projections, 2)
+    weights, value = cache.attention.weights[:, -1], cache.attention.value  # of the last query
+    W_output = projections.output.reshape(2, 3, 6)
+    length = []
+    for t in range(5):  # the output is linear in the values: leave all of them out but one
+        alone = np.where(np.arange(5)[:, None] == t, value, 0)
+        length.append(np.linalg.norm((weights[:, None] @ alone @ W_output).sum(0)))
+    got = SOLVED["attention.contribution"](weights, value, W_output)
+    np.testing.assert_allclose(got, np.array(length) / sum(length))
+    written = sum(weights[h] @ value[h] @ W_output[h] for h in range(2))
+    np.testing.assert_allclose(written, output[-1], atol=1e-14)
+
+
+def test_path_lengths_are_where_signals_arrive():
+    """A signal set at the first token, spread layer by layer, as the statement says."""
+    for n, kernel in ((2, 2), (9, 3), (28, 3), (40, 4)):
+        reach, counted = np.arange(n) == 0, []
+        for dilations in ([1] * n, [kernel**i for i in range(n)]):
+            seen, layers = reach.copy(), 0
+            while not seen[-1]:
+                shifts = [dilations[layers] * tap for tap in range(kernel)]
+                seen = np.array([any(t >= s and seen[t - s] for s in shifts) for t in range(n)])
+                layers += 1
+            counted.append(layers)
+        assert SOLVED["attention.path-length"](n, kernel) == [n - 1, *counted, 1]
+
+
+@pytest.mark.parametrize(("T", "C"), [(1, 2), (4, 3), (9, 8)])
+def test_multiplications_are_counted_one_by_one(T, C):
+    without = cached = 0
+    for t in range(1, T + 1):
+        without += sum(4 * C * C for _ in range(t)) + sum(2 * C for _ in range(t) for _ in range(t))
+        cached += 4 * C * C + sum(2 * C for _ in range(t))
+    assert SOLVED["attention.kv-cache-cost"](T, C) == [without, cached]
 
 
 # ------------------------------------------------------------------------- the notebooks

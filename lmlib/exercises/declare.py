@@ -20,6 +20,14 @@ from lmlib.exercises import messages
 
 CHAPTERS = {  # chapter -> the modules of this package that declare its exercises, in reading order
     "sparsity": ("sparsity", "smoothing", "judging"),
+    "attention": (
+        "attention",
+        "attention_masks",
+        "attention_layers",
+        "attention_order",
+        "attention_meaning",
+        "attention_cost",
+    ),
 }
 REGISTRY: dict[str, "Exercise"] = {}
 
