@@ -66,7 +66,8 @@ class Katex:
             answer = json.loads(line)
             if "error" in answer:
                 raise KatexError(answer["error"])
-            self.known[tex, display] = answer["html"]
+            # the sign of a root is a picture; the MathML beside it is what is read aloud
+            self.known[tex, display] = answer["html"].replace("<svg ", '<svg aria-hidden="true" ')
         return self.known[tex, display]
 
     def close(self, *_):

@@ -31,8 +31,8 @@ PRODUCTS, VALUES = np.array([2.0, 4.0, 0.0]), np.array([20.0, 10.0, 40.0])
         "by the sum of the three, then average the values with them.",
     ),
     minutes=5,
-    remark="The scores are 1, 2, 0, the weights 0.245, 0.665, 0.090, and the output is "
-    "$0.245 \\cdot 20 + 0.665 \\cdot 10 + 0.090 \\cdot 40 = 15.15$. Look at 他: its product is 0, "
+    remark="The scores are 1, 2, 0, the weights 0.245, 0.665, 0.090, and the output is 15.15: "
+    "0.245 times 20, 0.665 times 10 and 0.090 times 40. Look at 他: its product is 0, "
     "and it still adds 3.6 to the output, because e⁰ is 1 and its value is large.",
 )
 def taken():
