@@ -166,7 +166,7 @@ def test_keyboard(visit):
         name, visible = focus(tab)
         assert visible, f"the focus on {name!r} cannot be seen"
         names.append(name)
-    for expected in ("Dark colours", "Search this book", "Self-attention", "Glossary"):
+    for expected in ("Dark colours", "Search this book", "Scaling laws", "Glossary"):
         assert expected in names
     tab.reload()
     tab.keyboard.press("Tab")
