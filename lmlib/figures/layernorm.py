@@ -37,24 +37,28 @@ def geometry(stages: Mapping[str, np.ndarray], followed: Sequence[int]) -> Figur
 
     stages : name → (n, 3) the same points after each step; followed : up to five points to mark
     """
-    fig = MplFigure(figsize=(WIDTH, 4.3), layout="constrained")
-    axes = fig.subplots(2, len(stages), sharex=True, sharey=True)
-    reach = 1.08 * max(
-        np.abs(points @ np.vstack([ALONG, ACROSS]).T).max() for points in stages.values()
+    heights = np.concatenate([points @ ALONG for points in stages.values()])
+    reach = 0.3 + max(np.abs(points @ ACROSS.T).max() for points in stages.values())
+    low, high = min(0, heights.min()) - 0.3, max(0, heights.max()) + 0.3
+    fig = MplFigure(figsize=(WIDTH, 4.0), layout="constrained")
+    axes = fig.subplots(
+        2, len(stages), sharex=True, sharey="row", height_ratios=(high - low, 2 * reach)
     )
     for column, (name, points) in zip(axes.T, stages.items(), strict=True):
         height, (right, depth) = points @ ALONG, ACROSS @ points.T
-        for ax, y in zip(column, (height, depth), strict=True):
+        for ax, y, limits in zip(
+            column, (height, depth), ((low, high), (-reach, reach)), strict=True
+        ):
             ax.plot(right, y, ".", color=PALETTE["muted"], ms=4, mew=0, alpha=0.6)
             for point, colour, marker in zip(followed, SERIES, MARKERS, strict=False):
                 ax.plot(right[point], y[point], marker, color=colour, ms=8)
-            ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+            ax.set(xlim=(-reach, reach), ylim=limits, aspect="equal", xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
         column[0].axhline(0, color=PALETTE["grid"], lw=1.2, zorder=0)
         column[0].set_title(name, fontsize=TEXT)
     axes[1, -1].add_patch(Circle((0, 0), 3**0.5, fill=False, color=PALETTE["grid"], zorder=0))
-    axes[0, 0].set_ylabel("1 points up")
-    axes[1, 0].set_ylabel("1 points at you")
+    axes[0, 0].set_ylabel("from the side")
+    axes[1, 0].set_ylabel("along 1")
     spread = {
         name: (np.abs(points @ ALONG).max(), np.linalg.norm(points @ ACROSS.T, axis=1))
         for name, points in stages.items()
@@ -218,6 +222,8 @@ def amplification_by_depth(
 ) -> Figure:
     """How far weight noise moves the output, against depth; below, one placement by itself.
 
+    Lines are medians: in deep models a few draws of the noise move the output far more than most.
+
     ratios : placement → (depths, seeds); straight : the placement drawn alone on a plain axis
     """
     fig, (every, one) = figure_of_panels(2, height=3.0)
@@ -225,27 +231,28 @@ def amplification_by_depth(
     for (name, ratio), colour, marker in zip(ratios.items(), SERIES, MARKERS, strict=False):
         for ax in (every, one) if name == straight else (every,):
             dots(ax, depths, ratio, colour)
-            ax.plot(depths, ratio.mean(1), color=colour, marker=marker)
-        ends.append((depths[-1], ratio[-1].mean(), name, colour))
+            ax.plot(depths, np.median(ratio, 1), color=colour, marker=marker)
+        ends.append((depths[-1], np.median(ratio[-1]), name, colour))
     every.set_ylabel("output moved")
     log_axis(every.yaxis, "y", every)
-    one.set(ylabel=f"output moved, {straight}", xlabel="depth, layers", ylim=(0, None))
-    one.ticklabel_format(axis="y", scilimits=(0, 0), useMathText=False)
+    one.set(ylabel=f"{straight} alone, 10⁻⁴", xlabel="depth, layers", ylim=(0, None))
+    one.yaxis.set_major_formatter(lambda value, _: f"{1e4 * value:g}")
     _depth_axis(one, depths)
     spread_labels(every, ends, gap=0.1, log=True)
-    mean = ratios[straight].mean(1)
-    steps = np.diff(mean)
+    steps = np.diff(np.median(ratios[straight], 1))
     alt = (
         f"Two line charts against depth, {depths[0]} to {depths[-1]} layers, logarithmic: squared "
-        "change of the output, relative, after noise of 1 % on the weights. Top, logarithmic: "
+        "change of the output, relative, after noise of 1 % on the weights; medians. Top, also "
+        "vertically logarithmic: "
         + " ".join(
-            f"{name}: " + ", ".join(f"{v:.2g}" for v in ratio.mean(1)) + "."
+            f"{name}: " + ", ".join(f"{v:.2g}" for v in np.median(ratio, 1)) + "."
             for name, ratio in ratios.items()
         )
-        + f" Bottom, {straight} alone on a plain axis: almost a straight line, each doubling of "
-        f"the depth adds {steps.min():.1e} to {steps.max():.1e}."
+        + f" Bottom, {straight} alone on a plain axis, where a straight line is growth with the "
+        f"logarithm of the depth: each step to the right adds {steps.min():.1e} to "
+        f"{steps.max():.1e}."
     )
-    return Figure(fig, alt, {name: ratio.mean(1) for name, ratio in ratios.items()})
+    return Figure(fig, alt, {name: np.median(ratio, 1) for name, ratio in ratios.items()})
 
 
 # ------------------------------------------------------------------------ shared with trainability

@@ -22,7 +22,7 @@ from lmlib.figures.base import (
 )
 from lmlib.figures.layernorm import dots, square
 
-LEVELS = (2.4, 2.6, 2.8)  # nats: where one shade of a map ends and the next begins
+LEVELS = (2.5, 2.6, 2.8)  # nats: where one shade of a map ends and the next begins
 SHADES = (0.95, 0.62, 0.36, 0.16)
 DIVERGED = 10.0  # nats: more than guessing among 20,000 characters
 
@@ -36,38 +36,43 @@ def maps(
 ) -> Figure:
     """Small multiples: one map of depth and learning rate for each design, a shade for the loss.
 
+    A cell has diverged, or learned no more than the frequencies, if one of its seeds has.
+
     losses : design → (depths, rates, seeds) held-out losses, NaN where training diverged
     guessing : the loss of a model that knows the frequencies of the characters alone
     """
     columns = 2
     lines = -(-(len(losses) + 2) // columns)  # two panels more, for the legend
     fig = MplFigure(figsize=(WIDTH, 1.55 * lines + 0.35), layout="constrained")
-    grid = fig.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    axes = grid.ravel()
+    grid = fig.subplots(lines, columns, squeeze=False)
+    _legend(grid[0], guessing)
+    axes = grid[1:].ravel()
     said, digest = [], {}
     for ax, (name, loss) in zip(axes, losses.items(), strict=False):
         _map(ax, loss, guessing)
         ax.set_title(name, fontsize=TEXT, pad=4)
-        worst = _diverged(loss)
-        mean = np.where(worst, np.nan, np.where(worst[..., None], 0, loss).mean(-1))
-        learned = ~worst & (mean < guessing)
+        worst, mean = _diverged(loss), _mean(loss)
+        learned = (loss < guessing).all(-1)
         said.append(
             f"{name}: {learned.sum()} of {learned.size} cells below guessing, {worst.sum()} "
             f"diverged, best loss by depth "
             + ", ".join("none" if np.isnan(row).all() else f"{np.nanmin(row):.2f}" for row in mean)
             + "."
         )
-        digest[name] = [learned.sum(), worst.sum(), np.nanmin(mean)]
+        digest[name] = [learned.sum(), worst.sum(), np.where(worst, np.inf, mean).min()]
     for k, ax in enumerate(axes):
         ax.set(xlim=(-0.5, len(rates) - 0.5), ylim=(-0.5, len(depths) - 0.5))
-        ax.set_xticks([0, len(rates) - 1], [f"{rates[0]:g}", f"{rates[-1]:g}"])
+        ax.set_xticks([-0.5, len(rates) - 0.5], [f"{rates[0]:g}", f"{rates[-1]:g}"])
+        for tick, side in zip(ax.get_xticklabels(), ("left", "right"), strict=True):
+            tick.set_ha(side)
         ax.set_yticks(range(len(depths)), [str(depth) for depth in depths])
-        ax.tick_params(length=0, labelbottom=k >= len(losses) - columns)
+        ax.tick_params(length=0, labelbottom=len(losses) - columns <= k, labelleft=k % columns == 0)
         ax.spines[:].set_visible(False)
         ax.grid(False)
     fig.supxlabel("learning rate", fontsize=TEXT)
     fig.supylabel("depth, layers", fontsize=TEXT)
-    _legend(axes[len(losses) :], len(depths), guessing)
+    for ax in axes[len(losses) :]:
+        ax.set_axis_off()
     alt = (
         f"{len(losses)} small maps. Horizontal: learning rate "
         + ", ".join(f"{rate:g}" for rate in rates)
@@ -85,8 +90,7 @@ def one_map(
 ) -> Figure:
     """The map of one design with its numbers; `maps` says what the arrays are."""
     fig, ax = new_axes(0.5 * len(depths) + 1.1)
-    worst = _diverged(loss)
-    mean = np.where(worst, np.nan, np.where(worst[..., None], 0, loss).mean(-1))
+    mean = _mean(loss)
     _map(ax, loss, guessing, numbers=mean)
     ax.set(
         xlim=(-0.5, len(rates) - 0.5),
@@ -157,7 +161,8 @@ def held_out_by(x: Sequence[float], losses: Mapping[str, np.ndarray], xlabel: st
     for (name, loss), colour, marker in zip(losses.items(), SERIES, MARKERS, strict=False):
         dots(ax, x, loss, colour)
         ax.plot(x, loss.mean(1), color=colour, marker=marker)
-        ends.append((x[-1], loss[-1].mean(), name, colour))
+        last = np.flatnonzero(~np.isnan(loss).any(1))[-1]
+        ends.append((x[last], loss[last].mean(), name, colour))
     ax.set(xlabel=xlabel, ylabel="held-out loss, nats", xscale="log")
     ax.set_xticks(x, [f"{value:g}" for value in x])
     ax.minorticks_off()
@@ -221,16 +226,14 @@ def tolerance_table(
     """How many cells of its map each design can be trained in, and its best loss by depth."""
     rows = []
     for name, loss in losses.items():
-        worst = _diverged(loss)
-        learned = ~worst & (np.where(worst[..., None], np.inf, loss).mean(-1) < guessing)
-        mean = np.where(worst, np.inf, loss.mean(-1))
-        best = (f"{row.min():.2f}" if np.isfinite(row).any() else "–" for row in mean)
+        worst, learned = _diverged(loss), (loss < guessing).all(-1)
+        best = ("–" if np.isnan(row).all() else f"{np.nanmin(row):.2f}" for row in _mean(loss))
         rows.append([name, f"{learned.sum()} of {learned.size}", str(worst.sum()), *best])
     return Table(
         ["design", "below guessing", "diverged", *(f"best, depth {depth}" for depth in depths)],
         rows,
-        f"Table 4.1. Settings of depth and learning rate in which a design gets below guessing "
-        f"({guessing:.2f} nats), and the lowest held-out loss over the learning rates.",
+        f"Table 4.1. In how many of {learned.size} settings of depth and learning rate every seed "
+        f"gets below guessing ({guessing:.2f} nats), and the best held-out loss at each depth.",
     )
 
 
@@ -259,12 +262,17 @@ def _diverged(loss: np.ndarray) -> np.ndarray:
     return ~(loss < DIVERGED).all(-1)
 
 
+def _mean(loss: np.ndarray) -> np.ndarray:
+    """(depths, rates): the mean of the seeds, NaN where one diverged."""
+    return np.where(_diverged(loss), np.nan, np.where(loss < DIVERGED, loss, 0).mean(-1))
+
+
 def _map(ax: Axes, loss: np.ndarray, guessing: float, numbers: np.ndarray | None = None) -> None:
     for row, column in np.ndindex(loss.shape[:2]):
         seeds = loss[row, column]
         if not (seeds < DIVERGED).all():
             colour, alpha, mark = PALETTE["vermillion"], 0.45, "×"
-        elif seeds.mean() >= guessing:
+        elif not (seeds < guessing).all():
             colour, alpha, mark = PALETTE["muted"], 0.25, "–"
         else:
             shade = int(np.searchsorted(LEVELS, seeds.mean(), side="right"))
@@ -276,23 +284,24 @@ def _map(ax: Axes, loss: np.ndarray, guessing: float, numbers: np.ndarray | None
         ax.text(column, row, mark, ha="center", va="center", color=ink)
 
 
-def _legend(axes: Sequence[Axes], lines: int, guessing: float) -> None:
+def _legend(axes: Sequence[Axes], guessing: float) -> None:
     """The shades and marks, in the places of two maps."""
     bounds = (*(f"{level:g}" for level in LEVELS), f"{guessing:.2f}")
-    entries = [
-        (PALETTE["blue"], shade, "", f"below {bound}")
+    shades = [
+        (PALETTE["blue"], shade, "", f"below {bound} nats")
         for bound, shade in zip(bounds, SHADES, strict=True)
     ]
-    entries += [
+    marks = [
         (PALETTE["muted"], 0.25, "–", "no better"),
         (PALETTE["vermillion"], 0.45, "×", "diverged"),
     ]
-    for k, (colour, alpha, mark, text) in enumerate(entries):
-        ax, y = axes[k // lines], lines - 1 - k % lines
-        square(ax, 0, y, colour, alpha)
-        ax.text(0, y, mark, ha="center", va="center")
-        ax.text(0.8, y, text, va="center")
-    for ax in axes:
+    for ax, entries in zip(axes, (shades, marks), strict=True):
+        for k, (colour, alpha, mark, text) in enumerate(entries):
+            y = len(SHADES) - 1 - k
+            square(ax, 0, y, colour, alpha)
+            ax.text(0, y, mark, ha="center", va="center")
+            ax.text(0.8, y, text, va="center")
+        ax.set(xlim=(-0.5, 4.5), ylim=(-0.5, len(SHADES) - 0.5))
         ax.set_axis_off()
 
 
