@@ -4,6 +4,10 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+
+pytest.register_assert_rewrite("figure_rules", "explorer_page")  # helpers that assert
+
 _scratch = tempfile.TemporaryDirectory(prefix="lmlib-tests-")  # removed when the tests end
 
 os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # lmlib need not be installed

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import site_checks as checks
+from explorer_page import expect_text, overflow, visits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -302,31 +303,7 @@ browser = pytest.fixture(scope="module")(checks.open_browser)
 
 @pytest.fixture
 def visit(browser, base):
-    """Open a page; `page.requests` and `page.problems` collect what happens on it."""
-    contexts, pages = [], []
-
-    def go(page="one", theme="light", width=1280, routes=(), wait="load", **options):
-        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        tab.set_default_timeout(8000)
-        tab.requests, tab.problems = [], []
-        tab.on("request", lambda r: tab.requests.append(r.url))
-        tab.on("pageerror", lambda e: tab.problems.append(str(e)))
-        tab.on("console", lambda m: m.type == "error" and tab.problems.append(m.text))
-        for pattern, handler in routes:
-            context.route(pattern, handler)
-        tab.goto(f"{base}chapters/{page}.html", wait_until=wait)
-        if options.get("java_script_enabled", True):
-            tab.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
-        pages.append(tab)
-        return tab
-
-    yield go
-    for tab in pages:
-        assert all(url.startswith((base, "data:")) for url in tab.requests)
-    for context in contexts:
-        context.close()
+    yield from visits(browser, base)
 
 
 def model_requests(tab):
@@ -335,16 +312,7 @@ def model_requests(tab):
 
 def expect_says(tab, pattern):
     """Wait until the (first) headline matches."""
-    text = "document.querySelector('.lm-a-says').textContent"
-    try:
-        tab.wait_for_function(f"pattern => new RegExp(pattern, 's').test({text})", arg=pattern)
-    except Exception:
-        assert re.search(pattern, tab.evaluate(text))
-        raise
-
-
-def overflow(tab):
-    return tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+    expect_text(tab, ".lm-a-says", pattern)
 
 
 def heights(tab, row):

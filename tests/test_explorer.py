@@ -2,11 +2,9 @@
 
 import functools
 import gzip
-import http.server
 import json
 import re
 import shutil
-import threading
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import site_checks as checks
+from explorer_page import expect_text, overflow, visits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -221,16 +220,8 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base(site):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(site))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/some/book/"
-    server.shutdown()
-    server.server_close()
+    for address in checks.serve(site):
+        yield f"{address}some/book/"
 
 
 browser = pytest.fixture(scope="module")(checks.open_browser)
@@ -238,31 +229,7 @@ browser = pytest.fixture(scope="module")(checks.open_browser)
 
 @pytest.fixture
 def visit(browser, base):
-    """Open a page; `page.requests` and `page.problems` collect what happens on it."""
-    contexts, pages = [], []
-
-    def go(page="one", theme="light", width=1280, routes=(), wait="load", **options):
-        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        tab.set_default_timeout(8000)
-        tab.requests, tab.problems = [], []
-        tab.on("request", lambda r: tab.requests.append(r.url))
-        tab.on("pageerror", lambda e: tab.problems.append(str(e)))
-        tab.on("console", lambda m: m.type == "error" and tab.problems.append(m.text))
-        for pattern, handler in routes:
-            context.route(pattern, handler)
-        tab.goto(f"{base}chapters/{page}.html", wait_until=wait)
-        if options.get("java_script_enabled", True):
-            tab.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
-        pages.append(tab)
-        return tab
-
-    yield go
-    for tab in pages:
-        assert all(url.startswith((base, "data:")) for url in tab.requests)
-    for context in contexts:
-        context.close()
+    yield from visits(browser, base)
 
 
 def corpus_requests(tab):
@@ -270,17 +237,8 @@ def corpus_requests(tab):
 
 
 def expect_says(tab, pattern):
-    """Wait until the (first) headline matches; checked in every frame, so it costs no time."""
-    text = "document.querySelector('.lm-x-says').textContent"
-    try:
-        tab.wait_for_function(f"pattern => new RegExp(pattern, 's').test({text})", arg=pattern)
-    except Exception:
-        assert re.search(pattern, tab.evaluate(text))
-        raise
-
-
-def overflow(tab):
-    return tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+    """Wait until the (first) headline matches."""
+    expect_text(tab, ".lm-x-says", pattern)
 
 
 def axe(tab):

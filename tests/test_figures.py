@@ -1,20 +1,17 @@
 """Figures: same arrays, same bytes; words that replace the picture; colours the book can change."""
 
-import inspect
 import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
+from figure_rules import RULES, drawn_in
 
 from lmlib import corpora
 from lmlib.figures import PALETTE, Figure, Table, new_axes, smoothing, sparsity
-from lmlib.figures.base import STYLE, WIDTH, log_axis, styled
+from lmlib.figures.base import STYLE, log_axis, styled
 
-PHONE, CAPTION = 358, 12.8  # CSS px: the width of a figure, and of its caption's text, on a phone
 CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("*.ipynb"))
 
 SHARES = np.linspace(0.1, 0.9, 5)
@@ -58,59 +55,14 @@ METHODS = {
 METHODS_BY_SIZE = {name: 1 + values / 1e4 for name, values in METHODS.items()}
 
 
-def test_every_figure_of_the_chapters_has_an_example():
-    drawn = {
-        name
-        for module in (sparsity, smoothing)
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__
-        and inspect.signature(function).return_annotation == "Figure"
-    }
-    assert drawn == set(EXAMPLES)
+def test_every_figure_of_the_chapter_has_an_example():
+    assert drawn_in(sparsity, smoothing) == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_figure_is_reproducible_and_in_the_palette(name):
-    first, again = EXAMPLES[name](), EXAMPLES[name]()
-    svg = first.svg()
-    assert svg == again.svg()
-    assert first.png() == again.png()
-    assert "<metadata>" not in svg
-    colours = set(re.findall(r"#[0-9a-f]{6}\b", svg))
-    assert colours <= set(PALETTE.values()), "the book cannot recolour other colours in dark mode"
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_figure_text_is_no_smaller_than_its_caption_on_a_phone(name):
-    figure = EXAMPLES[name]().figure
-    scale = PHONE / (WIDTH * 96)
-    figure.savefig(io.BytesIO())  # fills in the tick labels
-    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    assert shown
-    assert min(t.get_fontsize() for t in shown) * 96 / 72 * scale >= CAPTION
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_nothing_is_cut_off(name):
-    figure = EXAMPLES[name]().figure
-    figure.savefig(io.BytesIO())  # lays it out
-    drawn = figure.get_tightbbox()  # inches
-    width, height = figure.get_size_inches()
-    assert drawn.x0 >= -0.01
-    assert drawn.y0 >= -0.01
-    assert drawn.x1 <= width + 0.01
-    assert drawn.y1 <= height + 0.01
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_alt_text_and_digest_carry_the_numbers(name):
-    figure = EXAMPLES[name]()
-    assert len(figure.alt) > 100
-    assert re.search(r"\d", figure.alt)
-    data, metadata = figure._repr_mimebundle_()
-    assert metadata["image/svg+xml"]["alt"] == metadata["image/png"]["alt"] == figure.alt
-    assert figure.alt in data["text/plain"]
-    assert all(key in data["text/plain"] for key in figure.digest)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_figure(rule, name):
+    rule(EXAMPLES[name])
 
 
 def test_a_changed_number_changes_the_digest():

@@ -1,10 +1,8 @@
-"""The figures of the attention chapter, held to the rules that `test_figures` has for all."""
-
-import inspect
+"""The figures of the attention chapter, held to the rules of `figure_rules`."""
 
 import numpy as np
 import pytest
-import test_figures as rules
+from figure_rules import RULES, drawn_in
 
 from lmlib.attention import conjunctions
 from lmlib.figures import attention
@@ -68,12 +66,6 @@ EXAMPLES = {
             "induction\n(layer 2)": SEEDS * (np.arange(9) > 3) * 0.9,
         },
     ),
-    "weight_and_effect": lambda: attention.weight_and_effect(
-        {
-            "after a trigger,\nthe token before": (np.linspace(0.8, 1, 50), np.full(50, 0.9)),
-            "elsewhere,\nthe first token": (np.linspace(0.5, 1, 50), np.linspace(0, 0.1, 50)),
-        }
-    ),
     "dispersion": lambda: attention.dispersion(
         [16, 64, 256, 1024, 4096, 16384, 65536],
         {"as trained": FALLING, "times log n": FALLING + 0.05},
@@ -85,33 +77,17 @@ EXAMPLES = {
     "same_output": lambda: attention.same_output(
         np.full(20, 0.05), np.repeat([0.25, 0.0], [4, 16])
     ),
-    "cost_by_length": lambda: attention.cost_by_length(
-        [64, 256, 1024, 2048], {"all anew": [1.5, 8, 90, 450], "KV cache": [0.3, 0.3, 0.5, 0.6]}
-    ),
 }
-CHECKS = (
-    rules.test_figure_is_reproducible_and_in_the_palette,
-    rules.test_figure_text_is_no_smaller_than_its_caption_on_a_phone,
-    rules.test_nothing_is_cut_off,
-    rules.test_alt_text_and_digest_carry_the_numbers,
-)
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[5:])
-def test_rule(check, name, monkeypatch):
-    monkeypatch.setattr(rules, "EXAMPLES", EXAMPLES)
-    check(name)
 
 
 def test_every_figure_of_the_chapter_has_an_example():
-    drawn = {
-        name
-        for name, function in inspect.getmembers(attention, inspect.isfunction)
-        if function.__module__ == attention.__name__
-        and inspect.signature(function).return_annotation == "Figure"
-    }
-    assert drawn == set(EXAMPLES)
+    assert drawn_in(attention) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_figure(rule, name):
+    rule(EXAMPLES[name])
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

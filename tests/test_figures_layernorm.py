@@ -1,18 +1,12 @@
 """The figures of the LayerNorm chapter, held to what every figure of the book keeps."""
 
-import inspect
-import io
-import re
-
 import numpy as np
 import pytest
+from figure_rules import RULES, drawn_in
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
-from test_figures import CAPTION, PHONE
 
 from lmlib.figures import PALETTE, layernorm, trainability
-from lmlib.figures.base import WIDTH
 
 RNG = np.random.default_rng(0)
 CLOUD = RNG.normal(size=(40, 3)) + 1
@@ -64,61 +58,13 @@ EXAMPLES = {
 
 
 def test_every_figure_has_an_example():
-    drawn = {
-        name
-        for module in (layernorm, trainability)
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__
-        and inspect.signature(function).return_annotation == "Figure"
-    }
-    assert drawn == set(EXAMPLES)
+    assert drawn_in(layernorm, trainability) == set(EXAMPLES)
 
 
-@pytest.fixture(scope="module", params=EXAMPLES)
-def drawn(request):
-    """(name, figure, its SVG): laid out once for all checks."""
-    figure = EXAMPLES[request.param]()
-    return request.param, figure, figure.svg()
-
-
-def test_figure_is_reproducible_and_in_the_palette(drawn):
-    name, first, svg = drawn
-    again = EXAMPLES[name]()
-    assert svg == again.svg()
-    assert first.png() == again.png()
-    assert "<metadata>" not in svg
-    assert "<image" not in svg, "a picture inside the SVG cannot be recoloured"
-    assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= set(PALETTE.values())
-
-
-def test_figure_text_is_no_smaller_than_its_caption_on_a_phone(drawn):
-    figure = drawn[1].figure
-    scale = PHONE / (WIDTH * 96)
-    figure.savefig(io.BytesIO())  # fills in the tick labels
-    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    assert shown
-    assert min(t.get_fontsize() for t in shown) * 96 / 72 * scale >= CAPTION
-
-
-def test_nothing_is_cut_off(drawn):
-    figure = drawn[1].figure
-    figure.savefig(io.BytesIO())  # lays it out
-    box = figure.get_tightbbox()  # inches
-    width, height = figure.get_size_inches()
-    assert box.x0 >= -0.01
-    assert box.y0 >= -0.01
-    assert box.x1 <= width + 0.01
-    assert box.y1 <= height + 0.01
-
-
-def test_alt_text_and_digest_carry_the_numbers(drawn):
-    figure = drawn[1]
-    assert len(figure.alt) > 100
-    assert re.search(r"\d", figure.alt)
-    data, metadata = figure._repr_mimebundle_()
-    assert metadata["image/svg+xml"]["alt"] == metadata["image/png"]["alt"] == figure.alt
-    assert figure.alt in data["text/plain"]
-    assert all(key in data["text/plain"] for key in figure.digest)
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_figure(rule, name):
+    rule(EXAMPLES[name])
 
 
 # ----------------------------------------------------------------- what is drawn is what was given

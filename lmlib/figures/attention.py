@@ -22,7 +22,6 @@ from lmlib.figures.base import (
     Figure,
     Table,
     figure_of_panels,
-    label,
     log_axis,
     new_axes,
     percent_axis,
@@ -255,43 +254,6 @@ def phase_change(
 
 
 @styled
-def weight_and_effect(
-    groups: Mapping[str, tuple[np.ndarray, np.ndarray]], shown: int = 250
-) -> Figure:
-    """The weight of a token against what its removal does to the prediction, a dot per query.
-
-    groups : name → (weights, effects), both (queries,), in 0 … 1; the first `shown` are drawn
-    """
-    fig, ax = new_axes(4.2)
-    said = []
-    for k, (name, (weight, effect)) in enumerate(groups.items()):
-        ax.plot(weight[:shown], effect[:shown], MARKERS[k], color=SERIES[k], ms=4, alpha=0.5, mew=0)
-        y = np.median(effect)
-        label(ax, 0.02, y, name, SERIES[k], va="bottom" if y < 0.5 else "top", xytext=(0, 6))
-        said.append(
-            f"{name.replace(chr(10), ' ')}: mean weight {weight.mean():.2f}, mean effect "
-            f"{effect.mean():.3f}, from {effect.min():.3f} to {effect.max():.3f}."
-        )
-    ax.set(xlim=(-0.03, 1.03), ylim=(-0.04, 1.06))
-    ax.set(xlabel="weight of the token", ylabel="change of the prediction")
-    for axis in (ax.xaxis, ax.yaxis):
-        percent_axis(axis)
-    alt = (
-        "Dot plot, a dot per query. Horizontal: the weight it gives to one token. Vertical: how "
-        "far its prediction moves, in total variation, when that token contributes nothing. "
-        + " ".join(said)
-    )
-    return Figure(
-        fig,
-        alt,
-        {
-            name.replace("\n", " "): [weight.mean(), effect.mean()]
-            for name, (weight, effect) in groups.items()
-        },
-    )
-
-
-@styled
 def dispersion(
     lengths: Sequence[int], weight: Mapping[str, np.ndarray], predicted: np.ndarray
 ) -> Figure:
@@ -374,32 +336,6 @@ def same_output(weights: np.ndarray, others: np.ndarray) -> Figure:
     return Figure(fig, alt, {"softmax": weights[order][:8], "other": others[order][:8]})
 
 
-@styled
-def cost_by_length(lengths: Sequence[int], milliseconds: Mapping[str, Sequence[float]]) -> Figure:
-    """Time for one more token against the number of tokens before it, both axes logarithmic."""
-    fig, ax = new_axes(3.6)
-    ends = []
-    for k, (name, values) in enumerate(milliseconds.items()):
-        ax.plot(lengths, values, marker=MARKERS[k], color=SERIES[k])
-        ends.append((lengths[-1], values[-1], name, SERIES[k]))
-    log_axis(ax.xaxis, "x", ax)
-    log_axis(ax.yaxis, "y", ax)
-    ax.set(xlabel="tokens so far, T", ylabel="ms for the next token")
-    ax.set_xlim(lengths[0] / 1.3, lengths[-1] * 9)
-    spread_labels(ax, ends, gap=0.3, log=True)
-    ax.set_xticks([n for n in (10, 100, 1000, 10_000) if lengths[0] <= n <= lengths[-1]])
-    alt = (
-        "Line chart, both axes logarithmic: milliseconds for the next token against the tokens so "
-        f"far, {', '.join(map(str, lengths))}. "
-        + " ".join(
-            f"{name}: " + ", ".join(f"{v:.0f}" if v > 99 else f"{v:.2g}" for v in values) + "."
-            for name, values in milliseconds.items()
-        )
-    )
-    return Figure(fig, alt, {name.replace("\n", " "): v for name, v in milliseconds.items()})
-
-
-# ------------------------------------------------------------------------------------ shared parts
 def _band(ax, x, values: np.ndarray, k: int) -> None:
     """The mean over seeds with its marker, and the range over seeds as a band."""
     ax.plot(x, values.mean(0), color=SERIES[k], marker=MARKERS[k])

@@ -82,7 +82,7 @@ class LanguageModel:
             sum(map(len, s)) + len(separator) * max(0, len(s) - 1) + 1 for s in sentences
         )
         return Perplexity(
-            value=float(np.exp(-log_p.mean())),
+            value=_perplexity(log_p),
             excluding_oov=_perplexity(log_p[~oov]),
             tokens=p.size,
             oov=int(oov.sum()),

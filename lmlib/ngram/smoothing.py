@@ -116,20 +116,20 @@ def witten_bell(counts: Counts) -> BackoffModel:
     (Witten & Bell 1991; in this form Chen & Goodman 1999).
     """
 
-    def parts(n):
-        level = _Level(counts, n)
-        types = level.sum(level.numbers > 0)
-        both = level.total + types
-        return level, level.share(level.numbers, both), types / np.where(both > 0, both, 1)
-
-    return _interpolate(counts, parts)
+    return _interpolate(counts, lambda n: _witten_bell(counts, n))
 
 
-def _witten_bell_unigrams(counts: Counts) -> np.ndarray:
-    c = counts.counts(1)
-    p = c + counts.types(1) / (len(counts.vocabulary) - 1)
-    p[BOS] = 0
-    return p / (counts.tokens(1) + counts.types(1))
+def _witten_bell(counts: Counts, n: int) -> tuple[_Level, np.ndarray, np.ndarray]:
+    level = _Level(counts, n)
+    types = level.sum(level.numbers > 0)
+    both = level.total + types
+    return level, level.share(level.numbers, both), types / np.where(both > 0, both, 1)
+
+
+def witten_bell_unigrams(counts: Counts) -> np.ndarray:
+    """(V,) where Katz and stupid backoff end, so that every word has a share."""
+    _, alpha, gamma = _witten_bell(counts, 1)
+    return _over_uniform(counts, alpha, gamma)
 
 
 # ----------------------------------------------------------------------------- Jelinek-Mercer
@@ -235,7 +235,7 @@ def katz(counts: Counts, k: int = 5, discount_fallback: bool = False) -> Backoff
         left = level.sum(level.numbers * (1 - ratio)) / np.maximum(level.total, 1)
         return level, alpha, np.where(frequent, 1 / (level.total + 1), left)
 
-    return _back_off(counts, _witten_bell_unigrams(counts), parts)
+    return _back_off(counts, witten_bell_unigrams(counts), parts)
 
 
 # ------------------------------------------------- absolute discounting and Kneser-Ney
@@ -301,7 +301,7 @@ def modified_kneser_ney(
     """
     numbers = continuation_counts(counts)
     fallback = KENLM_FALLBACK if discount_fallback is True else discount_fallback
-    quirk = _last_of_stream(counts) if kenlm_compatible else {}
+    quirk = _last_of_stream(counts, numbers) if kenlm_compatible else {}
     return _interpolate(
         counts, lambda n: _discount(counts, n, numbers[n - 1], 3, fallback, quirk.get(n))
     )
@@ -386,7 +386,7 @@ def _no_discount(n: int, n_r: np.ndarray, what: str) -> ValueError:
     )
 
 
-def _last_of_stream(counts: Counts) -> dict[int, tuple[int, int]]:
+def _last_of_stream(counts: Counts, numbers: list[np.ndarray]) -> dict[int, tuple[int, int]]:
     """For each order below the highest: (continuation count, count) of lmplz's last n-gram.
 
     lmplz sorts n-grams by their last word id, then the one before, and so on. The last in that
@@ -398,7 +398,6 @@ def _last_of_stream(counts: Counts) -> dict[int, tuple[int, int]]:
             "kenlm_compatible needs the vocabulary of the training text itself, in order of first "
             "appearance: leave vocabulary=None, as lmplz knows no other."
         )
-    numbers = continuation_counts(counts)
     row, last = once.size - 1, {}
     for n in range(1, counts.order):
         last[n] = (int(numbers[n - 1][row]), int(counts.counts(n)[row]))

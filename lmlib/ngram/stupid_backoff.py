@@ -8,7 +8,7 @@ import numpy as np
 
 from lmlib.ngram.counting import Counts, encode
 from lmlib.ngram.model import BackoffModel
-from lmlib.ngram.smoothing import _Level, _witten_bell_unigrams
+from lmlib.ngram.smoothing import _Level, witten_bell_unigrams
 
 
 class StupidBackoff(BackoffModel):
@@ -29,7 +29,7 @@ class StupidBackoff(BackoffModel):
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha must lie in (0, 1], got {alpha!r}.")
         self.alpha = alpha
-        score, z, suffix = _witten_bell_unigrams(counts), np.ones(1), None
+        score, z, suffix = witten_bell_unigrams(counts), np.ones(1), None
         probability, backoff, self._z = [score], [], [z]
         for n in range(2, counts.order + 1):
             level = _Level(counts, n)
