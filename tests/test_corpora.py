@@ -499,3 +499,25 @@ def test_a_table_gives_numbers_as_numbers_and_words_as_words():
 def test_an_unknown_table_is_answered_with_those_there_are():
     with pytest.raises(ValueError, match=r"no table 'magic'; there are: .*known_texts"):
         corpora.measured("magic")
+
+
+MEASURED = {
+    "model": np.array(["a", "a", "a", "a", "b", "b"]),
+    "seed": np.array([1.0, 0, 1, 0, 0, 0]),
+    "distance": np.array([2.0, 2, 1, 1, 1, 2]),
+    "accuracy": np.array([0.1, 0.2, 0.3, 0.4, 0.5, np.nan]),
+}
+
+
+def test_runs_picks_a_curve_with_its_seeds():
+    x, y = corpora.runs(MEASURED, "accuracy", "distance", model="a")
+    assert x.tolist() == [1, 2]
+    assert y.tolist() == [[0.4, 0.2], [0.3, 0.1]]
+    x, y = corpora.runs(MEASURED, "accuracy", "distance", model="b")
+    assert (x.tolist(), y.tolist()) == ([1], [[0.5]])
+
+
+@pytest.mark.parametrize("where", [{"model": "c"}, {}])
+def test_runs_refuses_a_curve_with_gaps_or_doubles(where):
+    with pytest.raises(ValueError, match="expected one for each"):
+        corpora.runs(MEASURED, "accuracy", "distance", **where)

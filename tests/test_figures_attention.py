@@ -118,28 +118,6 @@ def test_alt_text_of_the_sentence_names_its_characters():
     assert "suī rán" in alt
 
 
-MEASURED = {
-    "model": np.array(["a", "a", "a", "a", "b", "b"]),
-    "seed": np.array([1.0, 0, 1, 0, 0, 0]),
-    "distance": np.array([2.0, 2, 1, 1, 1, 2]),
-    "accuracy": np.array([0.1, 0.2, 0.3, 0.4, 0.5, np.nan]),
-}
-
-
-def test_runs_picks_a_curve_with_its_seeds():
-    x, y = attention.runs(MEASURED, "accuracy", "distance", model="a")
-    assert x.tolist() == [1, 2]
-    assert y.tolist() == [[0.4, 0.2], [0.3, 0.1]]
-    x, y = attention.runs(MEASURED, "accuracy", "distance", model="b")
-    assert (x.tolist(), y.tolist()) == ([1], [[0.5]])
-
-
-@pytest.mark.parametrize("where", [{"model": "c"}, {}])
-def test_runs_refuses_a_curve_with_gaps_or_doubles(where):
-    with pytest.raises(ValueError, match="expected one for each"):
-        attention.runs(MEASURED, "accuracy", "distance", **where)
-
-
 def test_the_path_table_names_all_five():
     text = repr(attention.path_table())
     for name in ("RNN", "LSTM", "CNN, kernel K", "dilated CNN", "self-attention"):

@@ -10,7 +10,7 @@ chapter shows how far apart the answers are.
 
 from lmlib.corpora.corpus import Corpus, Work, available, load
 from lmlib.corpora.download import DownloadError, cache_dir, fetch
-from lmlib.corpora.measured import measured
+from lmlib.corpora.measured import measured, runs
 from lmlib.corpora.splits import split_by_position, split_by_work, split_iid
 from lmlib.corpora.synthetic import ClassSource, brackets, hidden_classes
 from lmlib.corpora.text import split_sentences, tokenise
@@ -29,6 +29,7 @@ __all__ = [
     "hidden_classes",
     "load",
     "measured",
+    "runs",
     "split_by_position",
     "split_by_work",
     "split_iid",

@@ -25,6 +25,27 @@ def measured(name):
     return {column: _numbers([row[column] for row in rows]) for column in rows[0]}
 
 
+def runs(table, value, over, **where):
+    """Pick one curve with its seeds out of a table of measurements.
+
+    Returns x (X,), the values of column `over`, and y (seeds, X), those of column `value`, from
+    the rows whose columns equal `where`; rows without a value (NaN) are left out.
+
+    Raises ValueError if no row fits, or some x lacks a seed.
+    """
+    fit = ~np.isnan(table[value])
+    for column, wanted in where.items():
+        fit &= table[column] == wanted
+    x, seeds = (np.unique(table[column][fit]) for column in (over, "seed"))
+    if not fit.any() or fit.sum() != x.size * seeds.size:
+        raise ValueError(
+            f"{fit.sum()} rows with {where}: expected one for each of {x.size} values of {over} "
+            f"and {seeds.size} seeds. Is a condition missing or misspelt?"
+        )
+    order = np.lexsort((table[over][fit], table["seed"][fit]))
+    return x, table[value][fit][order].reshape(seeds.size, x.size)
+
+
 def _numbers(cells):
     try:
         return np.array(cells, float)

@@ -30,27 +30,6 @@ from lmlib.figures.base import (
 )
 
 
-def runs(measured: Mapping[str, np.ndarray], value: str, over: str, **where) -> tuple:
-    """Pick one curve with its seeds out of a table of measurements.
-
-    Returns x (X,), the values of column `over`, and y (seeds, X), those of column `value`, from
-    the rows whose columns equal `where`; rows without a value (NaN) are left out.
-
-    Raises ValueError if no row fits, or some x lacks a seed.
-    """
-    fit = ~np.isnan(measured[value])
-    for column, wanted in where.items():
-        fit &= measured[column] == wanted
-    x, seeds = (np.unique(measured[column][fit]) for column in (over, "seed"))
-    if not fit.any() or fit.sum() != x.size * seeds.size:
-        raise ValueError(
-            f"{fit.sum()} rows with {where}: expected one for each of {x.size} values of {over} "
-            f"and {seeds.size} seeds. Is a condition missing or misspelt?"
-        )
-    order = np.lexsort((measured[over][fit], measured["seed"][fit]))
-    return x, measured[value][fit][order].reshape(seeds.size, x.size)
-
-
 def path_table() -> Table:
     """The table of the notes, completed: path, what runs one after the other, cost of a layer."""
     rows = [
