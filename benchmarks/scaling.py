@@ -25,24 +25,11 @@ import numpy as np
 from scipy.optimize import minimize
 
 from lmlib import scaling
-from lmlib.scaling import published
+from lmlib.scaling import audit, published
 
-RUNS, RESAMPLES, STUDIES, NOISE, DELTA = 240, 4000, 200, 0.0087, 1e-3
+RESAMPLES, STUDIES, DELTA = 4000, 200, 1e-3
 TRUTH = published.HUBER_OPTIMUM
 TIGHT = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 2000, "maxfun": 4000}
-
-
-def design(rng):
-    """240 runs: sizes of Table A9, budgets from 6e18 to 3e21, tokens in the published range."""
-    N, C = np.meshgrid([1e6 * row[0] for row in published.TABLE_A9], np.geomspace(6e18, 3e21, 9))
-    N, D = N.ravel(), (C / 6 / N).ravel()
-    possible = np.flatnonzero((D >= 8.19e8) & (D <= 3.18e11))
-    chosen = rng.choice(possible, RUNS, replace=False)
-    return N[chosen], D[chosen]
-
-
-def study(N, D, rng):
-    return scaling.chinchilla(N, D, **TRUTH) * np.exp(NOISE * rng.standard_normal(len(N)))
 
 
 def seconds(function, *args, **options):
@@ -102,8 +89,7 @@ def objectives(N, D, loss, draws, weights):
 
 
 def speed(rng):
-    N, D = design(rng)
-    loss = study(N, D, rng)
+    N, D, loss = audit.chinchilla_like(rng)
     scaling.fit_chinchilla(N, D, loss)  # both warm: imports, BLAS
     fit_cpu, fit_wall, fit = min(
         (seconds(scaling.fit_chinchilla, N, D, loss) for _ in range(9)), key=lambda t: t[0]
@@ -112,7 +98,7 @@ def speed(rng):
         (seconds(fit.bootstrap, RESAMPLES, np.random.default_rng(1)) for _ in range(5)),
         key=lambda t: t[0],
     )
-    weights = np.random.default_rng(1).multinomial(RUNS, np.full(RUNS, 1 / RUNS), RESAMPLES)
+    weights = np.random.default_rng(1).multinomial(len(N), np.full(len(N), 1 / len(N)), RESAMPLES)
     weights = weights.astype(float)
     rows = [("lmlib", fit_cpu, draws_cpu, fit.objective, objectives(N, D, loss, draws, weights))]
     for name, centred, options in (
@@ -140,8 +126,7 @@ def coverage():
     inside = []
     for seed in range(STUDIES):
         rng = np.random.default_rng(seed)
-        N, D = design(rng)
-        fit = scaling.fit_chinchilla(N, D, study(N, D, rng))
+        fit = scaling.fit_chinchilla(*audit.chinchilla_like(rng))
         low, high = np.quantile(fit.bootstrap(1000, rng), [0.025, 0.975], axis=0)
         truth = np.array(list(TRUTH.values()))
         inside.append((low <= truth) & (truth <= high))

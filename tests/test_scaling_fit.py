@@ -1,6 +1,5 @@
 """Fitting a law: exact where the data are, honest where they are not."""
 
-import csv
 import math
 import warnings
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from lmlib import corpora, scaling
-from lmlib.scaling import forms, published
+from lmlib.scaling import audit, forms, published
 
 FUZZ = settings(deadline=None)  # a busy machine is no error
 NAMES = ("E", "A", "B", "alpha", "beta")
@@ -291,6 +290,14 @@ def test_the_summary_gives_intervals_and_refuses_a_floor_it_cannot_see():
     line = next(s for s in wide.summary(draws).splitlines() if s.split()[0] == "E")
     assert "not determined by these runs: anything from" in line
     assert f"{wide.E:.4g}" not in line
+    # A floor pressed to zero has a narrow interval too, and is no measurement either.
+    table = corpora.measured("scaling_text")
+    gpt = table["learner"] == "GPT"
+    none = scaling.fit_chinchilla(*(table[c][gpt] for c in ("params", "tokens", "loss")))
+    line = next(
+        s for s in none.summary(none.bootstrap(100, rng)).splitlines() if s.split()[0] == "E"
+    )
+    assert "pressed to zero" in line and "[" not in line
     with pytest.raises(ValueError, match="expected draws of 5 constants"):
         wide.summary(draws[:, :4])
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
@@ -593,6 +600,47 @@ def test_the_warning_points_at_the_callers_line():
     assert caught[0].filename == __file__
 
 
+# ------------------------------------------------------------------------------- repetition
+@FUZZ
+@given(st.floats(3, 50), st.integers(3, 7))
+def test_the_constant_of_repetition_is_recovered(R_star, steps):
+    epochs = 2.0 ** np.arange(steps)
+    worth = scaling.effective(epochs, 1, R_star)
+    assert scaling.fit_repetition(epochs, worth) == pytest.approx((R_star, epochs[-1]), rel=1e-4)
+    # Where more epochs hurt, they do not count.
+    hurt = np.r_[worth, 0.9 * worth[-1]]
+    again = scaling.fit_repetition(np.r_[epochs, 2 * epochs[-1]], hurt)
+    assert again == pytest.approx((R_star, epochs[-1]), rel=1e-4)
+
+
+def test_the_constant_of_repetition_fits_the_logarithms():
+    epochs, worth = np.array([1.0, 2, 4, 8]), np.array([1.1, 1.7, 3.3, 4.0])
+    R_star, _ = scaling.fit_repetition(epochs, worth)
+
+    def error(R):
+        return sum(
+            math.log((1 + R * (1 - math.exp(-(e - 1) / R))) / w) ** 2
+            for e, w in zip(epochs, worth, strict=True)
+        )
+
+    assert error(R_star) < min(error(1.001 * R_star), error(R_star / 1.001))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "multiple", "says"),
+    [
+        ([1, 2, 4], [1, 2, math.nan], "multiple must be positive and finite"),
+        ([1, 4, 2], [1, 2, 3], "rising epochs"),
+        ([1, 2, 4], [1, 2], "rising epochs"),
+        ([1, 2, 4], [1, 2, 1.5], "two epochs beyond the first"),
+        ([0.5, 2, 4], [0.5, 2, 3], "none below 1"),
+    ],
+)
+def test_repetition_refuses(epochs, multiple, says):
+    with pytest.raises(ValueError, match=says):
+        scaling.fit_repetition(epochs, multiple)
+
+
 # ------------------------------------------------------------------------- the published runs
 PUBLISHED_RUNS = "svg_extracted_data.csv"
 
@@ -603,16 +651,9 @@ def test_the_240_published_runs_have_the_known_optimum():
     path = corpora.cache_dir() / PUBLISHED_RUNS
     if not path.exists():
         pytest.skip(f"needs the published runs: place {PUBLISHED_RUNS} in {path.parent}")
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    N, C, L = (
-        np.array([float(row[name]) for row in rows])
-        for name in ("Model Size", "Training FLOP", "loss")
-    )
-    kept = np.sort(L)[-5] > L  # the paper leaves out the five highest
-    N, D, L = N[kept], C[kept] / (6 * N[kept]), L[kept]
+    N, D, L = audit.without_highest(*audit.published_runs(path), 5)
     assert len(L) == 240
-    fit = scaling.fit_chinchilla(N, D, L, compute=C[kept])
+    fit = scaling.fit_chinchilla(N, D, L)
     assert fit.objective <= 1.01827401780e-3 * (1 + 1e-9)
     for name, value in published.HUBER_OPTIMUM.items():
         assert getattr(fit, name) == pytest.approx(value, rel=1.5e-6), name

@@ -1,5 +1,6 @@
-"""The source of known entropy against enumeration, a loop, and long samples."""
+"""The sources of known entropy against enumeration, a loop, and long samples."""
 
+import doctest
 import math
 from collections import Counter
 from dataclasses import replace
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmlib import corpora
+from lmlib.corpora import synthetic
 
 SOURCES = st.builds(
     lambda seed, *sizes: corpora.hidden_classes(np.random.default_rng(seed), *sizes),
@@ -174,3 +176,154 @@ def test_bad_calls_are_named():
         source.token_probabilities([["a1", "salt"]])
     with pytest.raises(ValueError, match="sentences is empty"):
         source.token_probabilities([])
+
+
+# ------------------------------------------------------------------------------- the Markov source
+MARKOV = st.builds(
+    lambda seed, symbols, scales, zipf: corpora.markov_logits(
+        np.random.default_rng(seed), symbols, tuple(scales), zipf
+    ),
+    st.integers(0, 2**32),
+    st.integers(2, 5),
+    st.lists(st.floats(0, 2), min_size=1, max_size=3),
+    st.floats(0, 2),
+)
+
+
+def spec_markov(rng, symbols, scales, zipf, past):
+    """The chances after a past, oldest symbol first, one logit at a time."""
+    tables = [rng.standard_normal((symbols,) * (k + 1)) for k in range(1, len(scales) + 1)]
+    weights = []
+    for w in range(symbols):
+        logit = -zipf * math.log(w + 1)
+        for k, (scale, table) in enumerate(zip(scales, tables, strict=True), 1):
+            logit += scale * table[(*past[-k:], w)]
+        weights.append(math.exp(logit))
+    return [weight / sum(weights) for weight in weights]
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.integers(2, 5),
+    st.lists(st.floats(0, 2), min_size=1, max_size=3),
+    st.floats(0, 2),
+    st.data(),
+)
+def test_markov_chances_follow_from_the_logits(seed, symbols, scales, zipf, data):
+    source = corpora.markov_logits(np.random.default_rng(seed), symbols, tuple(scales), zipf)
+    assert (source.symbols, source.order) == (symbols, len(scales))
+    digits = st.integers(0, symbols - 1)
+    past = tuple(data.draw(st.lists(digits, min_size=len(scales), max_size=len(scales))))
+    expected = spec_markov(np.random.default_rng(seed), symbols, scales, zipf, past)
+    np.testing.assert_allclose(source.probabilities[past], expected, rtol=1e-9)
+
+
+@settings(deadline=None)
+@given(MARKOV)
+def test_markov_contexts_and_entropy_agree_with_the_eigenvector(source):
+    V, K = source.symbols, source.order
+    step = np.zeros((V**K, V**K))  # from each context to the next
+    for past in product(range(V), repeat=K):
+        for w in range(V):
+            index = [np.ravel_multi_index(c, (V,) * K) for c in (past, (*past[1:], w))]
+            step[*index] += source.probabilities[(*past, w)]
+    values, vectors = np.linalg.eig(step.T)
+    share = vectors[:, np.abs(values - 1).argmin()].real
+    share /= share.sum()
+    np.testing.assert_allclose(source.contexts.ravel(), share, atol=1e-9)
+    nats = sum(
+        -s * p * math.log(p)
+        for s, row in zip(share, source.probabilities.reshape(-1, V), strict=True)
+        for p in row
+    )
+    assert source.entropy == pytest.approx(nats, rel=1e-8, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(MARKOV, st.integers(0, 2**32))
+def test_markov_token_probabilities_agree_with_a_loop(source, seed):
+    text = source.sample(np.random.default_rng(seed), 3, source.order + 4)
+    assert text.shape == (3, source.order + 4)
+    for line, p in zip(text.tolist(), source.token_probabilities(text), strict=True):
+        expected = [
+            source.probabilities[tuple(line[i : i + source.order + 1])] for i in range(len(p))
+        ]
+        assert p.tolist() == expected
+        assert len(p) == 4
+
+
+def test_markov_samples_follow_the_rules_from_the_first_symbol_on():
+    source = corpora.markov_logits(np.random.default_rng(1), 4, (1.0, 0.7), 0.5)
+    text = source.sample(np.random.default_rng(2), 40_000, 5)
+    for start in range(3):  # at the beginning as everywhere
+        seen = np.zeros((4, 4, 4))
+        np.add.at(seen, tuple(text[:, start : start + 3].T), 1)
+        pairs = seen.sum(-1)
+        np.testing.assert_allclose(pairs / pairs.sum(), source.contexts, atol=0.008)
+        np.testing.assert_allclose(
+            seen / pairs[..., None], source.probabilities, atol=4 * 0.5 / pairs.min() ** 0.5
+        )
+
+
+def test_a_long_markov_text_costs_its_entropy():
+    source = corpora.markov_logits(np.random.default_rng(0), 16)
+    text = source.sample(np.random.default_rng(1), 2000, 52)
+    cost = -np.log(source.token_probabilities(text)).mean(1)  # texts are independent
+    assert abs(cost.mean() - source.entropy) < 4 * cost.std() / len(cost) ** 0.5 < 0.02
+
+
+def test_the_largest_random_number_stays_in_its_row():
+    class Highest:
+        def choice(self, n, size, p):
+            return np.full(size, n - 1)
+
+        def random(self, size):
+            return np.full(size, 1 - 2**-53)
+
+    source = corpora.markov_logits(np.random.default_rng(0), 3, (1.0, 1.0))
+    assert (source.sample(Highest(), 2, 6) == 2).all()
+
+
+def test_a_source_that_goes_in_circles_has_no_long_run():
+    source = corpora.MarkovSource(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert source.entropy == pytest.approx(0, abs=1e-12)  # it starts in its long run
+    lopsided = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [1.0, 0, 0, 0], [1, 0, 0, 0]])
+    with pytest.raises(ValueError, match="cycle"):
+        corpora.MarkovSource(lopsided).entropy  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"symbols": 1}, "symbols must be at least 2"),
+        ({"scales": ()}, "one or more finite numbers"),
+        ({"scales": (1.0, -0.1)}, "one or more finite numbers"),
+        ({"scales": (1.0, float("nan"))}, "one or more finite numbers"),
+        ({"zipf": -1}, "zipf must be finite"),
+        ({"zipf": float("inf")}, "zipf must be finite"),
+        ({"symbols": 1000, "scales": (1, 1)}, "choose fewer symbols"),
+    ],
+)
+def test_bad_markov_sources_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        corpora.markov_logits(np.random.default_rng(0), **options)
+
+
+def test_bad_markov_calls_are_named():
+    with pytest.raises(ValueError, match="rng must be a numpy Generator, got 0"):
+        corpora.markov_logits(0)
+    source = corpora.markov_logits(np.random.default_rng(0), 4)
+    for texts, length in ((0, 5), (5, 1)):
+        with pytest.raises(ValueError, match="2 symbols or more"):
+            source.sample(np.random.default_rng(0), texts, length)
+    for ids in (np.zeros(5, int), np.zeros((5, 2), int), np.zeros((5, 5))):
+        with pytest.raises(ValueError, match=r"expected whole numbers, \(texts, length\)"):
+            source.token_probabilities(ids)
+    for wrong in (-1, 4):
+        with pytest.raises(ValueError, match=r"0 … 3"):
+            source.token_probabilities(np.full((2, 4), wrong))
+
+
+def test_the_examples_run():
+    assert doctest.testmod(synthetic).failed == 0

@@ -12,7 +12,13 @@ from lmlib.corpora.corpus import Corpus, Work, available, load
 from lmlib.corpora.download import DownloadError, cache_dir, fetch
 from lmlib.corpora.measured import measured, runs
 from lmlib.corpora.splits import split_by_position, split_by_work, split_iid
-from lmlib.corpora.synthetic import ClassSource, brackets, hidden_classes
+from lmlib.corpora.synthetic import (
+    ClassSource,
+    MarkovSource,
+    brackets,
+    hidden_classes,
+    markov_logits,
+)
 from lmlib.corpora.text import split_sentences, tokenise
 from lmlib.corpora.vocabulary import Vocabulary
 
@@ -20,6 +26,7 @@ __all__ = [
     "ClassSource",
     "Corpus",
     "DownloadError",
+    "MarkovSource",
     "Vocabulary",
     "Work",
     "available",
@@ -28,6 +35,7 @@ __all__ = [
     "fetch",
     "hidden_classes",
     "load",
+    "markov_logits",
     "measured",
     "runs",
     "split_by_position",

@@ -1,11 +1,14 @@
 """Texts whose rule is known, so that a model can be judged against the truth."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from string import ascii_lowercase
 
 import numpy as np
 
 # scipy.special is imported where it is used: counting needs none of it, and it is large.
+
+LARGEST_TABLE = 10**8  # numbers, 0.8 GB
 
 
 def brackets(rng, count, distances, fillers):
@@ -200,3 +203,155 @@ def hidden_classes(rng, classes=10, words=60, length=20, concentration=0.15):
     transitions = rng.dirichlet(np.full(classes, concentration), (classes + 1, classes + 1))
     emissions = 1 / np.arange(1, words + 1)
     return ClassSource(transitions, emissions / emissions.sum(), 1 / length)
+
+
+@dataclass(frozen=True, eq=False)
+class MarkovSource:
+    """An endless text of V symbols whose every chance is known; `markov_logits` makes one.
+
+    A symbol follows the K symbols before it, and nothing else matters. Since P(w | past) is known
+    for every symbol, so is the lowest loss that any model can have on a given text, not only on
+    average: the mean of -log P over that very text.
+
+    Attributes
+    ----------
+    probabilities : (V, …, V, V) float64 with K + 1 axes: P(w | oldest, …, newest), w last
+    """
+
+    probabilities: np.ndarray
+
+    @property
+    def symbols(self):
+        """int, V."""
+        return self.probabilities.shape[-1]
+
+    @property
+    def order(self):
+        """int, K, how many symbols of the past matter."""
+        return self.probabilities.ndim - 1
+
+    @cached_property
+    def contexts(self):
+        """(V, …, V) float64 with K axes: how often each context occurs in a long text."""
+        share = np.full(self.probabilities.shape[:-1], 1.0 / self.symbols**self.order)
+        for _ in range(10_000):
+            following = (share[..., None] * self.probabilities).sum(0)  # the oldest is forgotten
+            change = np.abs(following - share).sum()
+            share = following
+            if change < 1e-13:
+                return share
+        raise ValueError("no long-run frequencies: the source seems to go round in a cycle.")
+
+    @property
+    def entropy(self):
+        """float, nats per symbol of an endless text: no model does better in the long run."""
+        from scipy.special import entr
+
+        return float((self.contexts * entr(self.probabilities).sum(-1)).sum())
+
+    def sample(self, rng, texts, length):
+        """Draw texts side by side, each of which begins in the middle of an endless one.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        texts, length : int >= 1, how many, and symbols of each; at least K
+
+        Returns
+        -------
+        ids : (texts, length) int64, from 0 to V - 1
+        """
+        V, K = self.symbols, self.order
+        if not texts >= 1 or not length >= K:
+            raise ValueError(f"need 1 text or more of {K} symbols or more, got {texts}, {length}.")
+        # Row r of the table holds r + the cumulated chances after context r: all rows make one
+        # rising sequence, and one binary search draws for every text at once.
+        rising = self.probabilities.reshape(-1, V).cumsum(1)
+        rising[:, -1] = 1
+        rising = (rising + np.arange(len(rising))[:, None]).ravel()
+        context = rng.choice(V**K, texts, p=self.contexts.ravel())
+        ids = np.empty((length, texts), np.int64)
+        ids[:K] = np.unravel_index(context, (V,) * K)
+        for position in range(K, length):
+            place = np.searchsorted(rising, context + rng.random(texts), side="right")
+            # Rounded up, context + 0.999… is the next row.
+            ids[position] = np.minimum(place - context * V, V - 1)
+            context = (context * V + ids[position]) % V**K
+        return ids.T
+
+    def token_probabilities(self, ids):
+        """(texts, length - K) float64: the true probability of each symbol but the first K.
+
+        ids : (texts, length) int array
+
+        Raises
+        ------
+        ValueError : for an id that is not of this source, or texts of K symbols or fewer
+        """
+        ids = np.asarray(ids)
+        if ids.ndim != 2 or ids.shape[1] <= self.order or not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError(
+                f"expected whole numbers, (texts, length) with length > {self.order}, got "
+                f"{ids.dtype} {ids.shape}."
+            )
+        if ids.size and not 0 <= ids.min() <= ids.max() < self.symbols:
+            raise ValueError(f"ids must lie in 0 … {self.symbols - 1}: are these of this source?")
+        windows = np.lib.stride_tricks.sliding_window_view(ids, self.order + 1, axis=1)
+        return self.probabilities[tuple(np.moveaxis(windows, -1, 0))]
+
+
+def markov_logits(rng, symbols=64, scales=(1.5, 1.0), zipf=0.8):
+    """Make a Markov source that gives a network something to learn at every size.
+
+    The logit of the next symbol w is a sum: how common it is, what the last symbol says, what the
+    last two say, and so on.
+
+        P(w | past) ∝ exp( -zipf · log(w + 1)  +  Σ_k scales[k-1] · G_k[last k symbols, w] )
+
+    with G_k standard normal numbers, drawn once. The rules about one symbol are few and used often,
+    those about pairs many and used rarely: a model of any size has some of them still to learn, so
+    its loss goes on falling slowly, as it does on real text.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator, draws the rules, not yet a text
+    symbols : int >= 2, V
+    scales : K >= 1 floats >= 0
+    zipf : float >= 0
+
+    Returns
+    -------
+    source : MarkovSource
+
+    Raises
+    ------
+    ValueError : if a number is out of its range, rng is not a Generator, or the table of V^(K + 1)
+        chances is too large to hold
+
+    Examples
+    --------
+    >>> source = markov_logits(np.random.default_rng(0), symbols=8)
+    >>> text = source.sample(np.random.default_rng(1), texts=100, length=200)
+    >>> floor = -np.log(source.token_probabilities(text)).mean()
+    >>> bool(abs(floor - source.entropy) < 0.02)
+    True
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a numpy Generator, got {rng!r}: np.random.default_rng(0)")
+    if not symbols >= 2:
+        raise ValueError(f"symbols must be at least 2, got {symbols!r}: one is no news.")
+    order = len(scales)
+    if not order >= 1 or not all(0 <= scale < np.inf for scale in scales):
+        raise ValueError(f"scales must be one or more finite numbers >= 0, got {scales!r}")
+    if not 0 <= zipf < np.inf:
+        raise ValueError(f"zipf must be finite and at least 0, got {zipf!r}")
+    if symbols ** (order + 1) > LARGEST_TABLE:
+        raise ValueError(
+            f"{symbols} symbols and a past of {order} need {symbols ** (order + 1):.1g} chances, "
+            f"more than {LARGEST_TABLE:.0g}: choose fewer symbols or a shorter past."
+        )
+    logits = np.broadcast_to(-zipf * np.log(np.arange(1, symbols + 1)), (symbols,) * (order + 1))
+    for k, scale in enumerate(scales, 1):
+        logits = logits + scale * rng.standard_normal((symbols,) * (k + 1))  # the last k + 1 axes
+    chances = np.exp(logits - logits.max(-1, keepdims=True))
+    return MarkovSource(chances / chances.sum(-1, keepdims=True))

@@ -10,6 +10,8 @@ a is the share of every further order of magnitude of compute that goes into par
 tokens per parameter" is this ratio at one budget; it stays put only if alpha = beta.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
@@ -45,10 +47,39 @@ def compute_optimal(compute, A, B, alpha, beta, q=1.0):
     (10.0, 10.0)
     """
     compute, A, B, alpha, beta, q = positive(compute=compute, A=A, B=B, alpha=alpha, beta=beta, q=q)
-    log_G = (np.log(alpha / beta) / q + np.log(A / B)) / (alpha + beta)
-    log_N = log_G + beta / (alpha + beta) * np.log(compute / TRAINING)
+    log_N = _log_G(A, B, alpha, beta, q) + beta / (alpha + beta) * np.log(compute / TRAINING)
     params = np.exp(log_N)
     return params, compute / TRAINING / params
+
+
+def optimal_tokens(params, A, B, alpha, beta, q=1.0):
+    """The D for which a model of N parameters is the compute-optimal one: the same line, by size.
+
+        D = (N / G)^(1/a) / N
+
+    Parameters
+    ----------
+    params : float or array, N
+    A, B, alpha, beta, q : as in `compute_optimal`
+
+    Returns
+    -------
+    tokens : array like params
+
+    Examples
+    --------
+    >>> N, D = compute_optimal(6e18, **(law := dict(A=400.0, B=900.0, alpha=0.3, beta=0.4)))
+    >>> bool(np.isclose(optimal_tokens(N, **law), D))
+    True
+    """
+    params, A, B, alpha, beta, q = positive(params=params, A=A, B=B, alpha=alpha, beta=beta, q=q)
+    log_N = np.log(params)
+    log_C = (log_N - _log_G(A, B, alpha, beta, q)) * (alpha + beta) / beta  # of C / 6
+    return np.exp(log_C - log_N)
+
+
+def _log_G(A, B, alpha, beta, q):
+    return (np.log(alpha / beta) / q + np.log(A / B)) / (alpha + beta)
 
 
 def numeric_optimum(loss, compute, inference_tokens=0.0):
@@ -157,3 +188,80 @@ def inference_optimal(loss, inference_tokens, E, A, B, alpha, beta):
 
     x = brentq(slope, 0.0, 1 - 1e-15, xtol=1e-15)
     return float((A / (excess * x)) ** (1 / alpha)), float(np.exp(log_tokens(x)))
+
+
+class Plans(NamedTuple):
+    """The cheapest ways to one loss, by how much the model will be used.
+
+    inference_tokens, params, tokens : (K,) arrays
+    cost : (K,) array of FLOP, training and use together
+    saved : (K,) array, the share of the cost of using the model that is optimal to *train* instead
+    """
+
+    inference_tokens: np.ndarray
+    params: np.ndarray
+    tokens: np.ndarray
+    cost: np.ndarray
+    saved: np.ndarray
+
+
+def inference_plans(loss, inference_tokens, E, A, B, alpha, beta):
+    """`inference_optimal` for several demands, beside the model that ignores them.
+
+    Parameters
+    ----------
+    loss, E, A, B, alpha, beta : as in `inference_optimal`
+    inference_tokens : (K,) sequence of float >= 0
+
+    Returns
+    -------
+    plans : `Plans`
+
+    Raises
+    ------
+    ValueError : as `inference_optimal`
+
+    Examples
+    --------
+    >>> plans = inference_plans(2.0, [0, 1e6], E=1.0, A=100.0, B=100.0, alpha=0.5, beta=0.5)
+    >>> plans.params.round(), plans.saved.round(2)
+    (array([40000., 17658.]), array([0.  , 0.41]))
+    """
+    law = {"E": E, "A": A, "B": B, "alpha": alpha, "beta": beta}
+    demand = np.atleast_1d(np.asarray(inference_tokens, float))
+    N, D = np.array([inference_optimal(loss, tokens, **law) for tokens in demand]).T
+    unused = inference_optimal(loss, 0.0, **law)
+
+    def cost(params, tokens):
+        return params * (TRAINING * tokens + INFERENCE * demand)
+
+    return Plans(demand, N, D, cost(N, D), 1 - cost(N, D) / cost(*unused))
+
+
+def implied_demand(params, tokens, A, B, alpha, beta):
+    """How much use makes a model of N parameters and D tokens the cheapest of its quality.
+
+        D_inf = 3 D [ alpha A N^-alpha / (beta B D^-beta) - 1 ]
+
+    It is `inference_optimal` solved for the demand: 0 on the compute-optimal line, negative for a
+    model so large for its data that no amount of use would justify it.
+
+    Parameters
+    ----------
+    params, tokens : float or array
+    A, B, alpha, beta : constants of Chinchilla's law
+
+    Returns
+    -------
+    inference_tokens : array
+
+    Examples
+    --------
+    >>> law = dict(A=100.0, B=100.0, alpha=0.5, beta=0.5)
+    >>> implied_demand(np.array([40_000, 80_000]), 40_000, **law).round()
+    array([     0., -35147.])
+    """
+    params, tokens = positive(params=params, tokens=tokens)
+    A, B, alpha, beta = positive(A=A, B=B, alpha=alpha, beta=beta)
+    balance = alpha * A * params**-alpha / (beta * B * tokens**-beta)
+    return TRAINING / INFERENCE * tokens * (balance - 1)

@@ -15,11 +15,12 @@ Any consistent units will do: with N in millions, A changes and nothing else.
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from lmlib.scaling import checks
 from lmlib.scaling.allocation import compute_optimal
 from lmlib.scaling.forms import CHINCHILLA, KAPLAN, POWER_MEAN, Form, additive_grid
-from lmlib.scaling.laws import kaplan_as_power_mean
+from lmlib.scaling.laws import effective, kaplan_as_power_mean
 from lmlib.scaling.newton import minimise
 
 WIDEST_E = 0.2  # an interval on E wider than this share of the lowest loss is no measurement
@@ -262,7 +263,9 @@ class Fit:
         low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
         lines = [f"{self.form.law.__name__}: {len(self.loss)} runs, {level:.0%} intervals"]
         for i, (name, value) in enumerate(self.constants.items()):
-            if name == "E" and high[i] - low[i] > WIDEST_E * self.loss.min():
+            if name == "E" and high[i] < 1e-6 * self.loss.min():
+                said = "pressed to zero: these runs show no floor, or obey another law"
+            elif name == "E" and high[i] - low[i] > WIDEST_E * self.loss.min():
                 said = "not determined by these runs: anything from {:.2g} to {:.2g}"
             else:
                 said = f"{value:.5g}  [{{:.5g}}, {{:.5g}}]"
@@ -272,6 +275,54 @@ class Fit:
     def _constants(self, theta):
         mean_x, mean_y = np.log(self.params).mean(), np.log(self.tokens).mean()
         return self.form.constants(theta, mean_x, mean_y)
+
+
+def fit_repetition(epochs, multiple):
+    """R* of `laws.effective`, from what repeated tokens were worth (Muennighoff et al. 2023).
+
+    The form can only rise, so epochs after the one that was worth most, where more of the same
+    begins to hurt, are left out.
+
+    Parameters
+    ----------
+    epochs : (n,) sequence of float >= 1, rising
+    multiple : (n,) sequence of float > 0, D' / U: the fresh tokens that give the same loss, over U
+
+    Returns
+    -------
+    R_star : float, with the least squared error of log D' / U
+    turn : float, the last of the epochs that were used
+
+    Raises
+    ------
+    ValueError : for values that are not positive and finite, epochs that do not rise or begin below
+        1, or fewer than two epochs up to the turn beyond the first
+
+    Examples
+    --------
+    >>> epochs = np.array([1.0, 2, 4, 8, 16])
+    >>> R_star, turn = fit_repetition(epochs, effective(epochs, 1, 5.0))
+    >>> round(R_star, 3), turn
+    (5.0, 16.0)
+    """
+    epochs, multiple = checks.positive(epochs=epochs, multiple=multiple)
+    if epochs.ndim != 1 or epochs.shape != multiple.shape or not np.all(np.diff(epochs) > 0):
+        raise ValueError(
+            f"one multiple for each of some rising epochs, got {epochs} and {multiple.shape}."
+        )
+    used = slice(0, int(multiple.argmax()) + 1)
+    if epochs[0] < 1 or (epochs[used] > 1).sum() < 2:
+        raise ValueError(
+            "R* needs two epochs beyond the first before repetition stops helping, and none below "
+            f"1: got {epochs} with {multiple}."
+        )
+
+    def error(log_R):
+        law = effective(epochs[used], 1, np.exp(log_R))
+        return np.sum(np.log(law / multiple[used]) ** 2)
+
+    found = minimize_scalar(error, bounds=(-4, 8), method="bounded", options={"xatol": 1e-9})
+    return float(np.exp(found.x)), float(epochs[used][-1])
 
 
 def local_minima(profile):

@@ -8,12 +8,20 @@ the distance d = sqrt(KL(policy || initial policy)):
     reinforcement learning     R(d) = d (alpha - beta log d)     highest at d = e^(alpha/beta - 1)
 
 Rewards are in units of their standard deviation under the initial policy, d in roots of nats.
+
+Why a parabola, for best of n? The proxy score p of the winner grows about as d. If what a score is
+truly worth, E[gold | p], first rises with p and bends down, a p - b p^2, then so does the winner's
+gold reward in d. `simulate_best_of_n` builds such a world: people want one thing, every excess
+costs a little, and a small proxy has not learned about excess.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from lmlib.scaling.checks import positive
 
+BLOCK = 1000  # samples whose curves fit a processor's cache
 _METHODS = {"best of n": lambda d: d, "rl": np.log}
 
 
@@ -74,6 +82,124 @@ def best_of_n(score, reward, n):
     ranks = np.arange(len(score) + 1) / len(score)
     wins = np.diff(ranks ** n[..., None])  # (K, M)
     return wins @ reward[np.argsort(score)]
+
+
+class Overoptimised(NamedTuple):
+    """What best-of-n sampling against F proxies of different size does, at K values of n.
+
+    n, kl : (K,) arrays
+    features : (F,) tuple of int, the size of each proxy
+    gold : (F, K) array, true reward of the sample that the proxy likes best among n
+    proxy : (F, K) array, the proxy's own score of it, in its standard deviations
+    correlation : (F,) array, of proxy and gold over the initial policy
+    """
+
+    n: np.ndarray
+    kl: np.ndarray
+    features: tuple
+    gold: np.ndarray
+    proxy: np.ndarray
+    correlation: np.ndarray
+
+    @property
+    def law(self):
+        """(F, 2) array: alpha and beta of `gold_reward` for each proxy."""
+        return np.array([fit_gold_reward(self.kl, gold) for gold in self.gold])
+
+    @property
+    def peak(self):
+        """(F,) array: the n of the highest gold reward, among those tried."""
+        return self.n[self.gold.argmax(1)]
+
+
+def simulate_best_of_n(
+    rng,
+    features=(0, 64, 256),
+    *,
+    n=(2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2000),
+    samples=200_000,
+    labels=4000,
+    noise=1.0,
+    excess=0.2,
+    dimensions=16,
+):
+    """Best-of-n against proxies that learned a gold reward from noisy labels.
+
+    A response is a point x of independent normal coordinates. Its gold reward, before it is
+    scaled to a standard deviation of 1, is one wanted direction minus the cost of every excess:
+
+        gold(x) = w · x - excess (|x|^2 - dimensions),      |w| = 1
+
+    A proxy is fitted by ridge regression (penalty 1) to `labels` gold rewards with normal noise. It
+    sees the coordinates of x, and as many curves cos(v · x + b), random v and b, as it has
+    features: with none it knows straight lines only, and with many it can learn about excess.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    features : tuple of int >= 0, sizes of the proxies; they share their first features
+    n : sequence of int >= 1; expectations are over one large sample, see `best_of_n`, so that n
+        should stay below `samples` / 20
+    samples : int, responses of the initial policy
+    labels : int, responses people have judged
+    noise : float, standard deviation of a judgement, in those of gold
+    excess : float, what excess costs; 0: gold is a straight line and nothing is over-optimised
+    dimensions : int
+
+    Returns
+    -------
+    result : `Overoptimised`
+
+    Raises
+    ------
+    ValueError : for an n beyond samples / 100, or fewer than two labels
+    """
+    n = np.asarray(n)
+    if not (n.max() <= samples / 100 and labels >= 2):
+        raise ValueError(
+            f"the largest n, {n.max()}, needs {100 * n.max()} samples or more, got {samples}; and "
+            f"a proxy needs two labels or more, got {labels}."
+        )
+    wanted = rng.standard_normal(dimensions)
+    wanted /= np.linalg.norm(wanted)
+    # |v| is about 1/2: over the responses, a curve bends, but does not ripple.
+    directions = 0.5 * rng.standard_normal((dimensions, max(features))) / np.sqrt(dimensions)
+    phases = rng.uniform(0, 2 * np.pi, max(features))
+    spread = np.sqrt(1 + 2 * dimensions * excess**2)  # of gold: Var |x|² = 2 · dimensions
+
+    def gold_of(x):
+        return (x @ wanted - excess * ((x**2).sum(1) - dimensions)) / spread
+
+    def curves_of(x):  # (M, features)
+        curves = x @ directions
+        curves += phases
+        return np.cos(curves, out=curves)
+
+    judged = rng.standard_normal((labels, dimensions))
+    target = gold_of(judged) + noise * rng.standard_normal(labels)
+    basis = np.c_[judged, curves_of(judged)]
+    weights = np.zeros((basis.shape[1], len(features)))
+    for proxy, number in enumerate(features):
+        known = basis[:, : dimensions + number]
+        normal = known.T @ known + np.eye(known.shape[1])
+        weights[: dimensions + number, proxy] = np.linalg.solve(normal, known.T @ target)
+    straight, curved = np.split(weights, [dimensions])
+    gold, scores = np.empty(samples), np.empty((len(features), samples))
+    for start in range(0, samples, BLOCK):
+        block = slice(start, min(start + BLOCK, samples))
+        x = rng.standard_normal((block.stop - start, dimensions))
+        gold[block] = gold_of(x)
+        scores[:, block] = (x @ straight + curves_of(x) @ curved).T
+    gold -= gold.mean()
+    scores = (scores - scores.mean(1, keepdims=True)) / scores.std(1, keepdims=True)
+    return Overoptimised(
+        n,
+        best_of_n_kl(n),
+        tuple(features),
+        np.array([best_of_n(score, gold, n) for score in scores]),
+        np.array([best_of_n(score, score, n) for score in scores]),
+        np.array([np.corrcoef(score, gold)[0, 1] for score in scores]),
+    )
 
 
 def gold_reward(kl, alpha, beta, method="best of n"):
