@@ -30,6 +30,7 @@ from scipy.special import erf
 
 from lmlib.attention import Projections, causal_mask, masked_softmax, multi_head_attention
 from lmlib.attention.conjunctions import PAIRS, SENTENCE, sentences
+from lmlib.explorable import static_table
 from lmlib.layernorm import layer_norm
 
 SHOWN = 6  # next characters
@@ -252,7 +253,7 @@ class AttentionExplorer:
             "words": WORDS,
             "examples": EXAMPLES,
         }
-        seen = _table(
+        seen = static_table(
             self._title(_chinese),
             ["Character", *labels],
             [
@@ -262,7 +263,7 @@ class AttentionExplorer:
                 )
             ],
         )
-        chances = _table(
+        chances = static_table(
             NEXT_TITLE,
             ["Next character", "All heads", *(f"Without {label.lower()}" for label in labels)],
             [(_with_pinyin(c), [f"{chance:.3f}" for chance in row]) for c, row in self._chances],
@@ -319,18 +320,6 @@ def _pinyin() -> dict[str, str]:
         for word, (pinyin, _) in WORDS.items()
         for character, syllable in zip(word, pinyin.split(), strict=True)
     }
-
-
-def _table(caption: str, heads: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    body = "".join(
-        f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-        for name, cells in rows
-    )
-    return (
-        f"<table><caption>{caption}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
 
 
 def attention_explorer(text: str = SENTENCE, position: int | None = None) -> AttentionExplorer:

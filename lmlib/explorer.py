@@ -25,11 +25,13 @@ from html import escape
 import numpy as np
 
 from lmlib import corpora
+from lmlib.explorable import static_table
 
 ORDERS = 5  # n = 1 … 5
 SHOWN = 4  # continuations per order
 LINES = 3  # concordance lines
 REACH = 60  # characters shown on either side of a match
+CONTINUATIONS = "Most frequent next words: count (probability)"
 EXAMPLES = (
     "the",
     "of the",
@@ -192,25 +194,28 @@ class NgramExplorer:
 
     def _repr_html_(self) -> str:
         data = json.dumps(self.view | {"examples": self.examples}, ensure_ascii=False)
-        body = "".join(
-            f'<tr><th scope="row">{n}</th><td>{escape(context) or "(none)"}</td>'
-            f"<td>{row[0]:,}</td><td>{row[1]:,}</td><td>{escape(_top(row))}</td></tr>"
-            for n, context, row in self._rows()
+        counts = static_table(
+            escape(self._title()),
+            ["n", "Context", "Times seen", "Different next words", CONTINUATIONS],
+            [
+                (
+                    str(n),
+                    [escape(context) or "(none)", f"{row[0]:,}", f"{row[1]:,}", escape(_top(row))],
+                )
+                for n, context, row in self._rows()
+            ],
         )
-        shares = "".join(
-            f'<tr><th scope="row">{n}</th><td>{100 * k / of:.1f} %</td></tr>'
-            for n, (k, of) in enumerate(self.view["unseen"], start=1)
+        shares = static_table(
+            escape(self._new_text()),
+            ["n", "Unseen n-grams"],
+            [
+                (str(n), [f"{100 * k / of:.1f} %"])
+                for n, (k, of) in enumerate(self.view["unseen"], start=1)
+            ],
         )
         return (
             f'<lm-ngram-explorer data-view="{escape(data)}"><div class="lm-x-static">'
-            f"<table><caption>{escape(self._title())}</caption>"
-            '<thead><tr><th scope="col">n</th><th scope="col">Context</th>'
-            '<th scope="col">Times seen</th><th scope="col">Different next words</th>'
-            '<th scope="col">Most frequent next words: count (probability)</th></tr></thead>'
-            f"<tbody>{body}</tbody></table>"
-            f"<table><caption>{escape(self._new_text())}</caption>"
-            '<thead><tr><th scope="col">n</th><th scope="col">Unseen n-grams</th></tr></thead>'
-            f"<tbody>{shares}</tbody></table></div></lm-ngram-explorer>"
+            f"{counts}{shares}</div></lm-ngram-explorer>"
         )
 
     def __repr__(self) -> str:

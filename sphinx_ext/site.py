@@ -24,7 +24,14 @@ from sphinx.errors import ExtensionError
 from . import frontend
 
 OWN_FILES = ("_static/lm.css", "_static/lm.js")
-EXPLORERS = {"lm-ngram-explorer": "explorer", "lm-attention-explorer": "attention-explorer"}
+EXPLORERS = {  # element → its script and style, which come after those that all of them share
+    "lm-ngram-explorer": "explorer",
+    "lm-attention-explorer": "attention-explorer",
+    "lm-map-browser": "layernorm-explorer",
+    "lm-float-microscope": "layernorm-explorer",
+    "lm-budget-planner": "planner",
+}
+SHARED = "explorable"
 DESCRIPTION_LENGTH = 200
 OLD_FONTS = re.compile(r",url\([^)]*\.(?:woff|ttf)\) format\(\"?\w+\"?\)")  # woff2 is enough
 
@@ -100,11 +107,11 @@ def frame(app: Sphinx, page: str, template: str, context: dict, doctree):
     """What the templates need beyond what Sphinx gives them."""
     body = context.get("body", "")
     files = OWN_FILES
-    for element, name in EXPLORERS.items():
-        if f"<{element}" in body:
-            app.add_css_file(f"{name}.css")
-            app.add_js_file(f"{name}.js", loading_method="defer")
-            files += (f"_static/{name}.css", f"_static/{name}.js")
+    explorers = {name: None for element, name in EXPLORERS.items() if f"<{element}" in body}
+    for name in (SHARED, *explorers) if explorers else ():
+        app.add_css_file(f"{name}.css")
+        app.add_js_file(f"{name}.js", loading_method="defer")
+        files += (f"_static/{name}.css", f"_static/{name}.js")
     # other extensions register styles for the themes they know; this frame brings its own
     for kind in ("css_files", "script_files"):
         context[kind] = [file for file in context[kind] if str(file.filename) in files]

@@ -7,11 +7,11 @@
  */
 (() => {
   "use strict";
+  const { Explorable, maker, plural, choices, slider } = lmExplorable, make = maker("lm-a-");
   const MODEL = new URL("attention-model.js", document.currentScript.src).href;
   const SHOWN = 6, LONGEST = 60, COMMA = "，";
 
   // ---------------------------------------------------------------- every word the reader sees
-  const plural = (n, one) => `${n} ${one}${n === 1 ? "" : "s"}`;
   const zh = text => make("span", { lang: "zh" }, text);
   const SAY = {
     sentence: "Sentence", begin: "Begin with", none: "no conjunction",
@@ -124,34 +124,15 @@
   }).then(() => decode(given)).catch(error => { promise = undefined; throw error; });
 
   // ---------------------------------------------------------------------------------- the element
-  const make = (tag, props = {}, ...children) => {
-    const { class: c, aria = {}, ...rest } = props, e = Object.assign(document.createElement(tag), rest);
-    if (c) e.className = c.split(" ").map(name => "lm-a-" + name).join(" ");
-    for (const k in aria) e.setAttribute(k === "role" ? k : "aria-" + k, aria[k]);
-    e.append(...children);
-    return e;
-  };
-  let made = 0;
-
-  customElements.define("lm-attention-explorer", class extends HTMLElement {
-    connectedCallback() {
-      if (this.live) return; // moved, not new
-      const first = JSON.parse(this.dataset.view);
-      const { text, position, words, fillers, characters, labels } = first;
-      Object.assign(this, { base: text, clauses: 0, at: position, strange: "", words, fillers, characters, labels });
-      this.syllables = Object.fromEntries(Object.entries(words).flatMap(([word, [pinyin]]) => pinyin.split(" ").map((s, i) => [word[i], s])));
-      this.build(first, "lm-a-" + ++made);
-      this.says.append(...this.summary(first)); // at once: what is there from the start is not announced
-      this.show(first);
-      this.append(this.live);
-      this.classList.add("lm-a-on"); // hides the static tables, except in print
-    }
-
+  customElements.define("lm-attention-explorer", class extends Explorable {
     /* For tests and the curious: AttentionModel of lmlib.attention_explorer. */
     async view(text, position, removed) { return look(await load(), text, position, removed); }
     async forward(text, removed) { return forward(await load(), text, removed); }
 
     build(first, id) {
+      const { text, position, words, fillers, characters, labels } = first;
+      Object.assign(this, { base: text, clauses: 0, at: position, strange: "", words, fillers, characters, labels });
+      this.syllables = Object.fromEntries(Object.entries(words).flatMap(([word, [pinyin]]) => pinyin.split(" ").map((s, i) => [word[i], s])));
       const typed = () => this.write(this.input.value);
       this.input = make("input", {
         id, type: "text", lang: "zh", autocomplete: "off", spellcheck: false, maxLength: LONGEST, value: this.base,
@@ -161,19 +142,14 @@
       this.gloss = make("p", { class: "gloss", id: id + "h" });
       const begin = first.examples.map(text => {
         const word = text.slice(0, 2), label = this.words[word] ? [zh(word), " " + this.words[word][1]] : [SAY.none];
-        return make("button", { type: "button", onclick: () => this.write(this.input.value = text) }, ...label);
+        return [label, () => this.write(this.input.value = text)];
       });
-      const slider = (name, label, act) => {
-        const input = make("input", { id: id + name, type: "range", min: 0, oninput: () => act(Number(input.value)) }), out = make("output", { htmlFor: id + name });
-        return { input, out, row: make("div", { class: "slider" }, make("label", { htmlFor: id + name }, label), out, input) };
-      };
-      this.between = slider("f", SAY.fillers, clauses => this.stretch(clauses));
-      this.place = slider("p", SAY.read, at => this.move(at));
-      this.says = make("p", { class: "says", aria: { live: "polite" } });
+      this.between = slider(id + "f", SAY.fillers, clauses => this.stretch(clauses));
+      this.place = slider(id + "p", SAY.read, at => this.move(at));
 
       this.rows = Array.from({ length: SHOWN }, () => {
         const r = { c: zh(""), gloss: make("small"), bar: make("i"), mark: make("u"), value: make("b") };
-        return Object.assign(r, { li: make("li", {}, make("span", { class: "word" }, r.c, r.gloss), make("span", { class: "bar", aria: { hidden: true } }, r.bar, r.mark), r.value) });
+        return Object.assign(r, { li: make("li", {}, make("span", { class: "word" }, r.c, r.gloss), make("span", { class: "x-bar", aria: { hidden: true } }, r.bar, r.mark), r.value) });
       });
       this.heads = this.labels.map((label, k) => {
         const box = make("input", { type: "checkbox", onchange: () => this.update(), aria: { label: `${SAY.knockOut} ${label.toLowerCase()}` } }), top = make("span", { class: "top" });
@@ -184,15 +160,16 @@
         const at = [...this.strip.children].indexOf(e.target.closest(".lm-a-column")) - 1; // after the key
         if (at >= 0) this.move(at);
       } });
-      this.live = make("div", { class: "live" },
-        make("div", { class: "field" }, make("label", { htmlFor: id }, SAY.sentence), this.input), this.gloss,
-        make("div", { class: "begin", aria: { role: "group", label: SAY.begin } }, make("span", { aria: { hidden: true } }, SAY.begin), ...begin),
+      return [
+        make("div", { class: "x-field" }, make("label", { htmlFor: id }, SAY.sentence), this.input), this.gloss,
+        choices(SAY.begin, begin),
         this.between.row, this.place.row, this.says,
         make("div", { class: "both" },
-          make("div", {}, make("p", { class: "title", id: id + "n" }, SAY.next), make("ol", { aria: { labelledby: id + "n" } }, ...this.rows.map(r => r.li)), make("p", { class: "note" }, SAY.nextNote)),
-          make("div", {}, make("p", { class: "title", id: id + "w" }, SAY.heads), make("ul", { aria: { labelledby: id + "w" } }, ...this.heads.map(h => h.li)))),
+          make("div", {}, make("p", { class: "x-title", id: id + "n" }, SAY.next), make("ol", { aria: { labelledby: id + "n" } }, ...this.rows.map(r => r.li)), make("p", { class: "x-note" }, SAY.nextNote)),
+          make("div", {}, make("p", { class: "x-title", id: id + "w" }, SAY.heads), make("ul", { aria: { labelledby: id + "w" } }, ...this.heads.map(h => h.li)))),
         make("div", { class: "scroll", tabIndex: 0, aria: { role: "group", label: SAY.strip } }, this.strip),
-        make("p", { class: "note" }, SAY.stripNote), make("p", { class: "note" }, ...SAY.note()));
+        make("p", { class: "x-note" }, SAY.stripNote), make("p", { class: "x-note" }, ...SAY.note()),
+      ];
     }
 
     // the text: what is typed, with filler clauses after its first comma
@@ -231,12 +208,6 @@
         } catch (error) { this.say([SAY.failed]); }
         clearTimeout(slow);
       }, wait);
-    }
-
-    say(parts) {
-      clearTimeout(this.speaking); // a screen reader hears the last of a quick series
-      const text = parts.map(part => part.textContent ?? part).join("");
-      this.speaking = setTimeout(() => { if (this.says.textContent !== text) this.says.replaceChildren(...parts); }, 200);
     }
 
     refusal() { return this.strange ? [SAY.strange, zh(this.strange), SAY.strangeEnd(this.characters.length)] : []; }

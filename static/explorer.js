@@ -7,13 +7,13 @@
  */
 (() => {
   "use strict";
+  const { Explorable, maker, plural, choices } = lmExplorable, make = maker("lm-x-");
   const CORPUS = new URL("corpus/", document.currentScript.src);
   const ORDERS = 5, SHOWN = 4, LINES = 3, REACH = 60, SMALLEST = 1000, PER_DECADE = 10;
   const TOKEN = /\p{L}+(?:['-]\p{L}+)*|[0-9]+(?:[.,][0-9]+)*|[^\s\p{L}0-9]/gu;
 
   // ---------------------------------------------------------------- every word the reader sees
   const num = n => n.toLocaleString("en");
-  const plural = (n, one) => `${num(n)} ${one}${n === 1 ? "" : "s"}`;
   // isolates keep right-to-left words inside their quotes; a pasted page is not read out in full
   const quote = words => {
     const s = [].concat(words).join(" ");
@@ -154,32 +154,15 @@
   const load = () => stream ||= read().catch(error => { stream = undefined; throw error; });
 
   // -------------------------------------------------------------------------------- the element
-  const make = (tag, props = {}, ...children) => {
-    const { class: c, aria = {}, ...rest } = props, e = Object.assign(document.createElement(tag), rest);
-    if (c) e.className = "lm-x-" + c;
-    for (const k in aria) e.setAttribute(k === "role" ? k : "aria-" + k, aria[k]);
-    e.append(...children);
-    return e;
-  };
-  let made = 0;
-
-  customElements.define("lm-ngram-explorer", class extends HTMLElement {
-    connectedCallback() {
-      if (this.live) return; // moved, not new
-      const first = JSON.parse(this.dataset.view), id = "lm-x-" + ++made;
-      this.total = first.tokens;
-      this.build(first, id);
-      this.says.textContent = SAY.summary(first); // at once: what is there from the start is not announced
-      this.show(first);
-      this.append(this.live);
-      this.classList.add("lm-x-on"); // hides the static tables, except in print
-    }
-
+  customElements.define("lm-ngram-explorer", class extends Explorable {
     /* For tests and the curious: corpora.tokenise, and TokenStream.view of lmlib.explorer. */
     static tokenise = tokenise;
     async view(context, size) { return (await load()).view(context, size); }
 
+    summary(v) { return [SAY.summary(v)]; }
+
     build(first, id) {
+      this.total = first.tokens;
       const button = (label, act, props = {}) => make("button", { type: "button", textContent: label, onclick: act, ...props });
       this.input = make("input", {
         id, type: "text", dir: "auto", autocomplete: "off", autocapitalize: "none", spellcheck: false, value: first.context.join(" "),
@@ -191,7 +174,6 @@
       this.slider = make("input", { id: id + "s", type: "range", min: 0, max: steps, step: 1, oninput: () => this.update() });
       this.slider.value = steps;
       this.out = make("output", { htmlFor: id + "s" });
-      this.says = make("p", { class: "says", aria: { live: "polite" } });
       this.hint = make("p", { class: "hint", id: id + "h" });
 
       this.rows = Array.from({ length: ORDERS }, (_, k) => {
@@ -217,24 +199,24 @@
       this.newText = make("p"); this.linesTitle = make("p", { class: "title", id: id + "l" });
       this.quotes = make("ul", { class: "quotes", aria: { labelledby: id + "l" } });
 
-      this.live = make("div", { class: "live" },
+      return [
         make("div", { class: "controls" },
           make("div", { class: "field" }, make("label", { htmlFor: id }, SAY.context), this.input,
             this.last, button(SAY.clear, () => write(""))),
           this.hint,
-          make("div", { class: "examples", aria: { role: "group", label: SAY.examples } }, make("span", { aria: { hidden: true } }, SAY.examples),
-            ...first.examples.map(t => button(t, () => write(t)))),
+          choices(SAY.examples, first.examples.map(t => [t, () => write(t)])),
           make("div", { class: "size" }, make("label", { htmlFor: id + "s" }, SAY.size), this.out,
             make("div", { class: "range" }, make("span", { aria: { hidden: true } }, num(SMALLEST)), this.slider, make("span", { aria: { hidden: true } }, num(this.total))))),
         this.says,
         make("div", { class: "table", aria: { role: "table", label: SAY.table } },
-          make("div", { class: "row lm-x-head", aria: { role: "row" } }, ...SAY.heads.map(t => make("div", { aria: { role: "columnheader" } }, t))),
+          make("div", { class: "row head", aria: { role: "row" } }, ...SAY.heads.map(t => make("div", { aria: { role: "columnheader" } }, t))),
           ...this.rows.map(r => r.row)),
         make("div", { class: "below" },
           make("div", {}, make("p", { class: "title", id: id + "u" }, SAY.newTitle), this.newText,
             make("ul", { class: "shares", aria: { labelledby: id + "u" } }, ...this.shares.map(s => s.li))),
           make("div", {}, this.linesTitle, this.quotes)),
-        make("p", { class: "note" }, SAY.note));
+        make("p", { class: "note" }, SAY.note),
+      ];
     }
 
     /* The tokens in the field. Phones type curly quotes, the corpus has straight ones. */
@@ -247,19 +229,14 @@
       this.showSize();
       clearTimeout(this.timer);
       this.timer = setTimeout(async () => {
-        const slow = setTimeout(() => this.say(SAY.loading), 150);
+        const slow = setTimeout(() => this.say([SAY.loading]), 150);
         try {
           const counts = await load();
           this.total = counts.ids.length;
           this.show(counts.view(this.typed().slice(1 - ORDERS), this.size));
-        } catch (error) { this.say(SAY.failed); }
+        } catch (error) { this.say([SAY.failed]); }
         clearTimeout(slow);
       }, wait);
-    }
-
-    say(text) {
-      clearTimeout(this.speaking); // a screen reader hears the last of a quick series
-      this.speaking = setTimeout(() => { if (this.says.textContent !== text) this.says.textContent = text; }, 200);
     }
 
     showSize() {
@@ -272,7 +249,7 @@
       const { context } = v, forgotten = this.typed().length > context.length;
       this.showSize();
       this.hint.textContent = forgotten ? SAY.forgets(context) : SAY.hint;
-      this.say(SAY.summary(v));
+      this.say(this.summary(v));
       this.rows.forEach((r, k) => {
         const row = v.rows[k], [seen, kinds, top] = row || [0, 0, []];
         r.row.classList.toggle("lm-x-off", !row);

@@ -1,6 +1,65 @@
-"""A tab that shows an explorer, and what every explorer's test asks of it."""
+"""Pages and a tab that show an explorer, and what every explorer's test asks of them."""
 
+import json
 import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+STATIC = Path(__file__).parents[1] / "static"
+
+
+def write_pages(book, name, **pages):
+    """Lay out a small book as the real one lays out its files.
+
+    name : of the explorer's script and style; pages : name → the elements that it shows
+    """
+    (book / "_static").mkdir(parents=True)
+    (book / "chapters").mkdir()
+    for file in ("lm.css", "explorable.css", f"{name}.css", "explorable.js", f"{name}.js"):
+        shutil.copy(STATIC / file, book / "_static")
+    for page, elements in pages.items():
+        (book / "chapters" / f"{page}.html").write_text(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>'
+            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+            '<link rel="stylesheet" href="../_static/lm.css">'
+            '<link rel="stylesheet" href="../_static/explorable.css">'
+            f'<link rel="stylesheet" href="../_static/{name}.css">'
+            '<script defer src="../_static/explorable.js"></script>'
+            f'<script defer src="../_static/{name}.js"></script></head>'
+            '<body style="display: block"><main class="lm-main" style="margin: auto">'
+            f"<h1>Explorer</h1>{''.join(elements)}<p id=after>After.</p></main></body>",
+            encoding="utf-8",
+        )
+
+
+class Tables(HTMLParser):
+    """Captions, scopes and rows of all static tables, and the data of their elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.captions, self.scopes, self.rows, self.data, self.open = [], [], [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if "data-view" in attrs:
+            self.data.append(json.loads(attrs["data-view"]))
+        if tag == "tr":
+            self.rows.append([])
+        if tag == "th":
+            self.scopes.append(attrs.get("scope"))
+        if tag in ("th", "td", "caption"):
+            self.open = self.captions if tag == "caption" else self.rows[-1]
+            self.open.append("")
+
+    def handle_endtag(self, tag):
+        if tag in ("th", "td", "caption"):
+            self.open = None
+
+    def handle_data(self, data):
+        if self.open is not None:
+            self.open[-1] += data
 
 
 def visits(browser, base):

@@ -4,14 +4,12 @@ import functools
 import gzip
 import json
 import re
-import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import site_checks as checks
-from explorer_page import expect_text, overflow, visits
+from explorer_page import STATIC, Tables, expect_text, overflow, visits, write_pages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +28,7 @@ from lmlib.attention_explorer import (
 from sphinx_ext.site import EXPLORERS, copy_model
 
 ROOT = Path(__file__).parents[1]
-STATIC, MODEL = ROOT / "static", ROOT / "lmlib" / "data" / "attention_model.json"
+MODEL = ROOT / "lmlib" / "data" / "attention_model.json"
 SIZE_LIMIT = 10_000  # bytes, script and style together, gzipped
 MODEL_LIMIT = 200_000  # bytes, as it lies on the disk
 HEADS = range(4)
@@ -187,42 +185,27 @@ def test_words_are_those_of_the_language():
 
 
 # ------------------------------------------------------------------------------- static fallback
-class Tables(HTMLParser):
-    """Captions, scopes and rows of all tables; attributes of the element; text marked Chinese."""
+class Marked(Tables):
+    """The same, but text in Chinese must be marked as such."""
 
-    def __init__(self, text):
-        super().__init__()
-        self.captions, self.scopes, self.rows, self.element, self.open = [], [], [], {}, None
-        self.chinese, self.lang = "", False
-        self.feed(text)
+    lang = False
 
     def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        if tag == "lm-attention-explorer":
-            self.element = attrs
-        if tag == "tr":
-            self.rows.append([])
-        if tag == "th":
-            self.scopes.append(attrs.get("scope"))
-        if tag in ("th", "td", "caption"):
-            self.open = self.captions if tag == "caption" else self.rows[-1]
-            self.open.append("")
-        self.lang = attrs.get("lang") == "zh"
+        super().handle_starttag(tag, attrs)
+        self.lang = dict(attrs).get("lang") == "zh"
 
     def handle_endtag(self, tag):
+        super().handle_endtag(tag)
         self.lang = False
-        if tag in ("th", "td", "caption"):
-            self.open = None
 
     def handle_data(self, data):
-        if self.open is not None:
-            self.open[-1] += data
+        super().handle_data(data)
         unmarked = re.search(r"[\u3000-\u9fff\uff00-\uffef]", data) and not self.lang
         assert not unmarked, f"Chinese without lang: {data}"
 
 
 def test_static_tables_hold_the_numbers_and_are_accessible():
-    found, view = Tables(explorer()._repr_html_()), explorer().view
+    found, view = Marked(explorer()._repr_html_()), explorer().view
     assert len(found.captions) == 2 and all(found.captions)
     assert found.scopes == ["col"] * 5 + ["row"] * 6 + ["col"] * 6 + ["row"] * SHOWN
     seen, chances = found.rows[1:7], found.rows[8:]
@@ -238,7 +221,7 @@ def test_static_tables_hold_the_numbers_and_are_accessible():
 
 
 def test_data_for_the_page_survive_html():
-    data = json.loads(Tables(explorer()._repr_html_()).element["data-view"])
+    data = Tables(explorer()._repr_html_()).data[0]
     assert data["text"] == SENTENCE and data["position"] == 5 and data["removed"] == []
     for name in ("weights", "next", "first"):
         numbers = [
@@ -266,30 +249,13 @@ def test_size():
     assert script.count(b"\n") <= 300
 
 
-def page_with(*elements):
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        '<link rel="stylesheet" href="../_static/lm.css">'
-        '<link rel="stylesheet" href="../_static/attention-explorer.css">'
-        '<script defer src="../_static/attention-explorer.js"></script></head>'
-        '<body style="display: block"><main class="lm-main" style="margin: auto"><h1>Explorer</h1>'
-        f"{''.join(elements)}<p id=after>After.</p></main></body>"
-    )
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A book of two pages, as the real one lays out its files."""
     root = tmp_path_factory.mktemp("site")
-    (root / "_static").mkdir()
-    (root / "chapters").mkdir()
-    for name in ("attention-explorer.js", "attention-explorer.css", "lm.css"):
-        shutil.copy(STATIC / name, root / "_static")
-    copy_model(MODEL, root / "_static" / "attention-model.js")
     element = explorer()._repr_html_()
-    (root / "chapters" / "one.html").write_text(page_with(element), encoding="utf-8")
-    (root / "chapters" / "two.html").write_text(page_with(element, element), encoding="utf-8")
+    write_pages(root, "attention-explorer", one=[element], two=[element, element])
+    copy_model(MODEL, root / "_static" / "attention-model.js")
     return root
 
 
@@ -312,7 +278,7 @@ def model_requests(tab):
 
 def expect_says(tab, pattern):
     """Wait until the (first) headline matches."""
-    expect_text(tab, ".lm-a-says", pattern)
+    expect_text(tab, ".lm-x-says", pattern)
 
 
 def heights(tab, row):
@@ -385,8 +351,8 @@ def test_model_is_loaded_once_and_only_on_use(visit):
     first.get_by_role("button", name="because").click()
     expect_says(tab, "因为下雨了， .* first choice is 所")
     second.get_by_label("Filler clauses").fill("3")
-    second.locator(".lm-a-says").get_by_text("(23 characters read)").wait_for()
-    assert "所" in first.locator(".lm-a-says").text_content()  # each has its own state
+    second.locator(".lm-x-says").get_by_text("(23 characters read)").wait_for()
+    assert "所" in first.locator(".lm-x-says").text_content()  # each has its own state
     assert len(model_requests(tab)) == 1
     ids = tab.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
     assert len(ids) == len(set(ids)) and tab.problems == []
@@ -394,7 +360,7 @@ def test_model_is_loaded_once_and_only_on_use(visit):
 
 def test_page_shows_the_view_before_and_after_loading(visit):
     tab = visit()
-    lines = ".lm-a-both li, .lm-a-gloss, .lm-a-says, .lm-a-slider"
+    lines = ".lm-a-both li, .lm-a-gloss, .lm-x-says, .lm-x-slider"
     before = tab.locator(lines).all_inner_texts()
     bars = [heights(tab, k) for k in HEADS]
     height = tab.evaluate("document.querySelector('lm-attention-explorer').offsetHeight")
@@ -429,7 +395,7 @@ def test_distance_and_a_knocked_out_head(visit):
     expect_says(tab, f"Without layer 2, head 1, 但 falls from {before} to 0.001; .* now")
     expected = attention_model().view(FULL, read - 1, [2])
     assert shown(tab) == [round(now, 3) for _, now, _ in expected["next"]]
-    mark = tab.locator(".lm-a-bar u").first
+    mark = tab.locator(".lm-x-bar u").first
     assert mark.is_visible()
     was = float(mark.evaluate("m => m.style.left").removesuffix("%"))
     assert was == pytest.approx(100 * expected["next"][0][2], abs=1e-3)
@@ -531,16 +497,16 @@ def test_whatever_is_typed(visit):
 def test_pinyin_on_its_way_to_a_character_is_not_read(visit):
     tab = visit()
     tab.evaluate("""() => {
-        const field = document.querySelector(".lm-a-field input");
+        const field = document.querySelector(".lm-x-field input");
         const send = (kind, type, props) => field.dispatchEvent(new kind(type, props));
         send(CompositionEvent, "compositionstart");
         field.value = "yin wei";
         send(InputEvent, "input", { isComposing: true });
     }""")
     tab.wait_for_timeout(500)
-    assert "虽然下雨了" in tab.locator(".lm-a-says").text_content()
+    assert "虽然下雨了" in tab.locator(".lm-x-says").text_content()
     tab.evaluate("""() => {
-        const field = document.querySelector(".lm-a-field input");
+        const field = document.querySelector(".lm-x-field input");
         field.value = "因为";
         field.dispatchEvent(new CompositionEvent("compositionend"));
     }""")
@@ -585,13 +551,13 @@ def test_without_scripts_and_in_print_there_are_tables(visit):
     tab = visit()
     assert not tab.locator("table").first.is_visible()
     tab.emulate_media(media="print")
-    assert tab.locator("table").first.is_visible() and not tab.locator(".lm-a-live").is_visible()
+    assert tab.locator("table").first.is_visible() and not tab.locator(".lm-x-live").is_visible()
 
 
 def chinese_without_lang(tab):
     """Texts with Chinese in them whose language is not said."""
     return tab.evaluate("""() => {
-        const walk = document.createTreeWalker(document.querySelector(".lm-a-live"), 4), found = [];
+        const walk = document.createTreeWalker(document.querySelector(".lm-x-live"), 4), found = [];
         while (walk.nextNode()) {
             const { data, parentElement } = walk.currentNode;
             const said = parentElement.closest("[lang]").lang;
@@ -615,7 +581,7 @@ def test_accessible_and_within_the_screen(visit, theme, width):
     tab.get_by_label("The model has read").fill("1")
     expect_says(tab, "2 characters read")
     assert chinese_without_lang(tab) == []
-    duration = "getComputedStyle(document.querySelector('.lm-a-bar i')).transitionDuration"
+    duration = "getComputedStyle(document.querySelector('.lm-x-bar i')).transitionDuration"
     assert tab.evaluate(duration) == "0s"
     tab.set_viewport_size({"width": 320, "height": 800})
     assert overflow(tab) <= 0
@@ -631,7 +597,7 @@ def test_nothing_moves_when_the_script_arrives(visit, width):
     place = "document.getElementById('after').getBoundingClientRect().top"
     before = tab.evaluate(place)
     held[0].continue_()
-    tab.locator(".lm-a-live").wait_for()
+    tab.locator(".lm-x-live").wait_for()
     assert abs(tab.evaluate(place) - before) < 0.08 * before  # fonts differ; unreserved: far more
 
 

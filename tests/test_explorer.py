@@ -2,17 +2,14 @@
 
 import functools
 import gzip
-import json
 import re
-import shutil
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import site_checks as checks
-from explorer_page import expect_text, overflow, visits
+from explorer_page import STATIC, Tables, expect_text, overflow, visits, write_pages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +18,6 @@ from lmlib.explorer import LINES, ORDERS, REACH, SHOWN, NgramExplorer, TokenStre
 from sphinx_ext.site import copy_corpus
 
 ROOT = Path(__file__).parents[1]
-STATIC = ROOT / "static"
 SIZE_LIMIT = 10_000  # bytes, script and style together, gzipped
 
 
@@ -124,51 +120,25 @@ def test_a_short_text_is_refused():
 
 
 # ------------------------------------------------------------------------------ static fallback
-class Tables(HTMLParser):
-    """Captions, scopes and cell texts of all tables; the attributes of the element."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.captions, self.scopes, self.cells, self.element, self.open = [], [], [], {}, None
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "lm-ngram-explorer":
-            self.element = dict(attrs)
-        if tag == "th":
-            self.scopes.append(dict(attrs).get("scope"))
-        if tag in ("th", "td", "caption"):
-            self.open = self.captions if tag == "caption" else self.cells
-            self.open.append("")
-
-    def handle_endtag(self, tag):
-        if tag in ("th", "td", "caption"):
-            self.open = None
-
-    def handle_data(self, data):
-        if self.open is not None:
-            self.open[-1] += data
-
-
 def test_static_tables_hold_the_numbers_and_are_accessible():
     found = Tables(explorer()._repr_html_())
     assert len(found.captions) == 2 and all(found.captions)
     assert set(found.scopes) == {"row", "col"} and len(found.scopes) == 5 + 5 + 2 + 5
-    view = explorer().view
+    view, cells = explorer().view, [cell for row in found.rows for cell in row]
     for seen, kinds, top in view["rows"]:
-        i = found.cells.index(f"{seen:,}")
-        assert found.cells[i + 1] == f"{kinds:,}"
+        i = cells.index(f"{seen:,}")
+        assert cells[i + 1] == f"{kinds:,}"
         for word, count in top:
-            assert f"“{word}” {count:,} ({count / seen:.3f})" in found.cells[i + 2]
+            assert f"“{word}” {count:,} ({count / seen:.3f})" in cells[i + 2]
     for unseen, of in view["unseen"]:
-        assert f"{100 * unseen / of:.1f} %" in found.cells
+        assert f"{100 * unseen / of:.1f} %" in cells
 
 
 def test_data_for_the_page_survive_html():
     view = embedded().view(["the"], 5000)
     view["lines"][0][4] = "<b>\"Tom\" & 'Jerry'</b></lm-ngram-explorer>"
     text = NgramExplorer(view, ["<i>"])._repr_html_()
-    assert json.loads(Tables(text).element["data-view"]) == view | {"examples": ["<i>"]}
+    assert Tables(text).data == [view | {"examples": ["<i>"]}]
     assert "<b>" not in text and "<i>" not in text
 
 
@@ -186,35 +156,14 @@ def test_size():
 
 
 # -------------------------------------------------------------------------------------- the page
-STYLE = """body{margin:0 auto;max-width:44rem;padding:1rem;font:16px/1.6 sans-serif;background:#fff}
-[data-theme=dark] body{background:#121212;color:#ced6dd}
-[data-theme=dark]{--lm-ink:#e6e6e6;--lm-muted:#a8a8a8;--lm-grid:#444;--lm-blue:#6cb6ea;
---lm-vermillion:#f08a4b}"""
-
-
-def page_with(*elements):
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f'<style>{STYLE}</style><link rel="stylesheet" href="../_static/explorer.css">'
-        '<script defer src="../_static/explorer.js"></script></head>'
-        f"<body><main><h1>Explorer</h1>{''.join(elements)}<p id=after>After.</p></main></body>"
-    )
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A book of two pages under a sub-path, as the real one lays out its files."""
     root = tmp_path_factory.mktemp("site")
     book = root / "some" / "book"
-    (book / "_static").mkdir(parents=True)
-    (book / "chapters").mkdir()
-    copy_corpus(ROOT / "lmlib" / "data", book / "_static" / "corpus")
-    for name in ("explorer.js", "explorer.css"):
-        shutil.copy(STATIC / name, book / "_static")
     element = explorer()._repr_html_()
-    (book / "chapters" / "one.html").write_text(page_with(element), encoding="utf-8")
-    (book / "chapters" / "two.html").write_text(page_with(element, element), encoding="utf-8")
+    write_pages(book, "explorer", one=[element], two=[element, element])
+    copy_corpus(ROOT / "lmlib" / "data", book / "_static" / "corpus")
     return root
 
 
@@ -239,13 +188,6 @@ def corpus_requests(tab):
 def expect_says(tab, pattern):
     """Wait until the (first) headline matches."""
     expect_text(tab, ".lm-x-says", pattern)
-
-
-def axe(tab):
-    run = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().run
-    tab.evaluate("document.getAnimations().forEach(a => a.finish())")
-    found = run(tab, options={"preload": False}).response["violations"]
-    return [(v["id"], [node["html"] for node in v["nodes"]]) for v in found]
 
 
 VIEW = """asked => {
@@ -281,7 +223,9 @@ def test_page_tokenises_as_python_does(browser):
     texts += [work.text for work in corpora.load().works]
     tab = browser.new_page()
     tab.goto("about:blank")
-    script = (STATIC / "explorer.js").read_text(encoding="utf-8")
+    script = "".join(
+        (STATIC / f"{name}.js").read_text("utf-8") for name in ("explorable", "explorer")
+    )
     tab.set_content("<base href='http://127.0.0.1/'>")
     tab.evaluate(
         "code => { const s = document.createElement('script');"
@@ -469,7 +413,9 @@ def test_opened_as_a_file(browser, site):
 def test_without_scripts_and_in_print_there_are_tables(visit):
     tab = visit(java_script_enabled=False, width=390)
     assert tab.locator("table").nth(0).is_visible() and tab.locator("table").nth(1).is_visible()
-    assert tab.locator("lm-ngram-explorer").bounding_box()["height"] < 1200
+    assert (
+        tab.locator("lm-ngram-explorer").bounding_box()["height"] < 1400
+    )  # not the room for controls
     tab = visit()
     assert not tab.locator("table").first.is_visible()
     tab.emulate_media(media="print")
@@ -484,7 +430,7 @@ def test_accessible_and_within_the_screen(visit, theme, width):
     tab.get_by_role("button", name="the river was low").click()
     tab.get_by_role("slider").fill("14")
     expect_says(tab, "never occurs in 25,000 tokens")
-    assert axe(tab) == [] and overflow(tab) <= 0
+    assert checks.axe_violations(tab) == [] and overflow(tab) <= 0
     duration = "getComputedStyle(document.querySelector('.lm-x-bar i')).transitionDuration"
     assert tab.evaluate(duration) == "0s"
 

@@ -20,6 +20,14 @@ from lmlib.exercises import messages
 
 CHAPTERS = {  # chapter -> the modules of this package that declare its exercises, in reading order
     "sparsity": ("sparsity", "smoothing", "judging"),
+    "scaling_laws": (
+        "scaling",
+        "scaling_fitting",
+        "scaling_frontier",
+        "scaling_claims",
+        "scaling_budget",
+        "scaling_plans",
+    ),
     "attention": (
         "attention",
         "attention_masks",
@@ -27,6 +35,14 @@ CHAPTERS = {  # chapter -> the modules of this package that declare its exercise
         "attention_order",
         "attention_meaning",
         "attention_cost",
+    ),
+    "layernorm": (
+        "layernorm",
+        "layernorm_gradients",
+        "layernorm_axes",
+        "layernorm_statistics",
+        "layernorm_depth",
+        "layernorm_evidence",
     ),
 }
 REGISTRY: dict[str, "Exercise"] = {}
