@@ -483,13 +483,25 @@ def test(arguments):
         print("No Chromium found; trying to download one for these tests only.")
         if call(python, "-m", "playwright", "install", "chromium"):
             raise Stop(CHROMIUM_ADVICE)
-    elsewhere = ["chapters", "--nbval-sanitize-with", "tests/other_machine.cfg"]
+    # Workers share the cores: with more threads than that, small matrices take many times longer.
+    together = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist"]
+    elsewhere = [*together, "loadscope", "--nbval-sanitize-with", "tests/other_machine.cfg"]
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     checks = [
         ("code style", ["-m", "ruff", "check", "."], {}),
         ("code format", ["-m", "ruff", "format", "--check", "."], {}),
         ("spelling", ["-m", "codespell_lib"], {}),
-        ("notebooks as on another machine", ["-m", "pytest", *elsewhere], other_machine(python)),
-        ("all tests", ["-m", "pytest"], chromium_setting(chromium)),
+        (
+            "notebooks as on another machine",
+            ["-m", "pytest", "chapters", *elsewhere],
+            other_machine(python),
+        ),
+        ("notebooks", ["-m", "pytest", "chapters"], {}),
+        (
+            "tests",
+            ["-m", "pytest", "tests", *together, "worksteal"],
+            {**one_thread, **chromium_setting(chromium)},
+        ),
     ]
     failed = []
     for title, command, settings in checks:

@@ -510,11 +510,14 @@ def test_one_failed_check_fails_the_run_and_hides_no_other(called, capsys):
     assert run.main(["test"]) == 1
     assert capsys.readouterr().err == "failed: code style\n"
     modules = [arguments[1] for arguments, _ in called]
-    assert modules == ["ruff", "ruff", "codespell_lib", "pytest", "pytest"]
-    other, everything = called[3], called[4]
+    assert modules == ["ruff", "ruff", "codespell_lib", "pytest", "pytest", "pytest"]
+    other, here, tests = called[3:]
     assert other[1] == {"OMP_NUM_THREADS": "1"}
-    assert other[0][-3:] == ("chapters", "--nbval-sanitize-with", "tests/other_machine.cfg")
-    assert everything[0] == ("-m", "pytest")  # last, so that its closing line is the last one
+    assert other[0][2] == "chapters"
+    assert other[0][-3:] == ("loadscope", "--nbval-sanitize-with", "tests/other_machine.cfg")
+    assert here == (("-m", "pytest", "chapters"), {})
+    assert tests[0][:3] == ("-m", "pytest", "tests")  # last: its closing line counts them
+    assert tests[1]["CHROMIUM"] == "/usr/bin/chromium"
 
 
 def test_arguments_go_to_pytest_alone(called):

@@ -164,7 +164,7 @@ def test_keyboard(visit):
         name, visible = focus(tab)
         assert visible, f"the focus on {name!r} cannot be seen"
         names.append(name)
-    for expected in ("Dark colours", "Search this book", "Claims of the notes", "Glossary"):
+    for expected in ("Dark colours", "Search this book", "Claims ledger", "Glossary"):
         assert expected in names
     tab.reload()
     tab.keyboard.press("Tab")
