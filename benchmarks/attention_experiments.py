@@ -24,12 +24,12 @@ import os
 # read when NumPy and torch are imported
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
+import _tables
 import numpy as np
 import torch
 
@@ -467,10 +467,7 @@ def main(arguments):
         tables(part, rows)
         if "--write" in arguments:
             path = DATA / f"attention_{part}.csv"
-            with open(path, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            _tables.write(path, rows)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ cure_synthetic.csv, cure_text.csv and cure_by_match.csv.
 About 12 minutes on one core.
 """
 
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
+import _tables
 import numpy as np
 
 from lmlib import corpora, ngram
@@ -271,10 +271,7 @@ def main(arguments):
 
     if "--write" in arguments:
         for name, rows in {"synthetic": known, "text": runs, "by_match": matches}.items():
-            with open(DATA / f"cure_{name}.csv", "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            _tables.write(DATA / f"cure_{name}.csv", rows)
 
 
 if __name__ == "__main__":

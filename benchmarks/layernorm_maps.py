@@ -23,14 +23,14 @@ import os
 THREADS = "1"
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), THREADS))
 
-import csv  # noqa: E402  (the thread count is read when NumPy and torch are imported)
-import sys  # noqa: E402
+import sys  # noqa: E402  (the thread count is read when NumPy and torch are imported)
 import zlib  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from time import process_time  # noqa: E402
 
+import _tables  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
@@ -135,10 +135,7 @@ def dependence(ensemble, ids, settings):
 
 def rows(settings, unfinished):
     """All rows, from `unfinished` those that an interrupted run has left there."""
-    unfinished.parent.mkdir(exist_ok=True)
-    unfinished.touch()
-    with unfinished.open(newline="", encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
+    found = _tables.kept(unfinished)
     done = {(row["design"], int(row["depth"])) for row in found}
     characters, ids, held_out_ids = text()
     for design in settings.designs:
@@ -152,17 +149,9 @@ def rows(settings, unfinished):
             ]
             seconds = process_time() - start
             print(f"{design}, depth {depth}: {seconds:.0f} CPU seconds", file=sys.stderr)
-            write(unfinished, new, append=bool(found))
+            _tables.write(unfinished, new, append=bool(found))
             found += new
     return found
-
-
-def write(path, rows, append=False):
-    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        if not append:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 def table(design, rows, settings):
@@ -198,7 +187,7 @@ def main(arguments):
     for design in settings.designs:
         table(design, found, settings)
     if "--write" in arguments:
-        write(ROOT / "lmlib" / "data" / "layernorm_maps.csv", found)
+        _tables.write(ROOT / "lmlib" / "data" / "layernorm_maps.csv", found)
     unfinished.unlink()
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from time import process_time
 
+import _tables
 import layernorm_maps as maps  # before torch: it sets the number of threads
 import numpy as np
 import torch
@@ -312,7 +313,7 @@ def main(arguments):
     for name, rows in studies.items():
         runs[name] = list(rows)
         if "--write" in arguments:
-            maps.write(maps.ROOT / "lmlib" / "data" / f"layernorm_{name}.csv", runs[name])
+            _tables.write(maps.ROOT / "lmlib" / "data" / f"layernorm_{name}.csv", runs[name])
     print_tables(runs)
     print(f"\n{process_time() - start:.0f} CPU seconds")
 

@@ -29,13 +29,13 @@ import os
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
-import csv
 import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
+import _tables
 import numpy as np
 
 from lmlib import scaling
@@ -172,10 +172,7 @@ def main(arguments):
     report(rows)
     if "--write" in arguments:
         for name, table in {"runs": runs, "known": rows}.items():
-            with open(DATA / f"scaling_{name}.csv", "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, table[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(table)
+            _tables.write(DATA / f"scaling_{name}.csv", table)
     unfinished.unlink()
 
 

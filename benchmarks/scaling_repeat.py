@@ -16,12 +16,12 @@ begins to hurt: their form can only rise.
 About 4 minutes on one core. After an interruption the same command goes on where it stopped.
 """
 
-import csv
 import sys
 import zlib
 from dataclasses import dataclass
 from time import process_time
 
+import _tables
 import numpy as np
 import scaling_text as text  # before torch: it sets the number of threads
 import torch
@@ -76,10 +76,7 @@ def cell(unique, epochs, texts, test, settings):
 
 def rows(settings, unfinished):
     """All rows but their `multiple`, from `unfinished` those of an interrupted run."""
-    unfinished.parent.mkdir(exist_ok=True)
-    unfinished.touch()
-    with unfinished.open(newline="", encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
+    found = _tables.kept(unfinished)
     done = {(int(row["unique"]), int(row["epochs"])) for row in found}
     _, read, test = text.generated(settings)
     length = max(settings.fresh) + known_source().order + 1
@@ -91,7 +88,7 @@ def rows(settings, unfinished):
         new = list(cell(unique, epochs, texts, test, settings))
         seconds = process_time() - start
         print(f"{unique} tokens, {epochs} epochs: {seconds:.0f} CPU seconds", file=sys.stderr)
-        text.write(unfinished, new, append=bool(found))
+        _tables.write(unfinished, new, append=bool(found))
         found += new
     return found
 
@@ -158,7 +155,7 @@ def main(arguments):
     report(found, settings)
     print(f"\n{process_time() - start:.0f} CPU seconds")
     if "--write" in arguments:
-        text.write(text.ROOT / "lmlib" / "data" / "scaling_repeat.csv", found)
+        _tables.write(text.ROOT / "lmlib" / "data" / "scaling_repeat.csv", found)
     unfinished.unlink()
 
 

@@ -26,14 +26,14 @@ import os
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
-import csv  # after the thread count, which is read when NumPy and torch are imported
-import sys
+import sys  # after the thread count, which is read when NumPy and torch are imported
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 from types import SimpleNamespace
 
+import _tables
 import numpy as np
 import torch
 
@@ -233,10 +233,7 @@ def cell(study, width, tokens, data, settings):
 # --------------------------------------------------------------------------------------- the runs
 def rows(settings, unfinished):
     """All rows, from `unfinished` those that an interrupted run has left there."""
-    unfinished.parent.mkdir(exist_ok=True)
-    unfinished.touch()
-    with unfinished.open(newline="", encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
+    found = _tables.kept(unfinished)
     done = {(r["learner"], r["text"], int(r["width"]), int(r["tokens"])) for r in found}
     for study in settings.studies:
         symbols, text, test = (corpus if study.text == "corpus" else generated)(settings)
@@ -256,17 +253,9 @@ def rows(settings, unfinished):
                     file=sys.stderr,
                     flush=True,
                 )
-                write(unfinished, new, append=bool(found))
+                _tables.write(unfinished, new, append=bool(found))
                 found += new
     return found
-
-
-def write(path, rows, append=False):
-    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        if not append:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 def report(study, found, settings):
@@ -312,7 +301,7 @@ def main(arguments):
         report(study, found, settings)
     print(f"\n{process_time() - start:.0f} CPU seconds")
     if "--write" in arguments:
-        write(ROOT / "lmlib" / "data" / "scaling_text.csv", found)
+        _tables.write(ROOT / "lmlib" / "data" / "scaling_text.csv", found)
     unfinished.unlink()
 
 

@@ -41,7 +41,6 @@ EXAMPLES = {
     "maps": lambda: trainability.maps(
         {f"design {k}": BROKEN if k % 2 else LOSS for k in range(12)}, DEPTHS, RATES, GUESSING
     ),
-    "one_map": lambda: trainability.one_map(BROKEN, DEPTHS, RATES, GUESSING, "no normalisation"),
     "curves": lambda: trainability.curves(
         (1, 10, 100, 200),
         {"post, no warm-up": np.full((3, 4), 3.2), "pre": np.linspace(4, 2, 12).reshape(3, 4)},
@@ -83,16 +82,15 @@ def squares(figure):
 def test_a_map_shades_by_loss_and_marks_what_does_not_learn():
     loss = np.array([[[2.49], [2.5], [2.79]], [[2.94], [2.95], [10.0]]])
     loss = np.concatenate([loss, np.full((1, 3, 1), np.nan)]).repeat(3, axis=2)
-    figure = trainability.one_map(loss, (2, 4, 8), (1e-3, 1e-2, 1e-1), GUESSING, "a design")
-    (cells,) = squares(figure)
+    figure = trainability.maps({"a design": loss}, (2, 4, 8), (1e-3, 1e-2, 1e-1), GUESSING)
+    cells = squares(figure)[-1]  # after the legend
     blue, muted, red = (PALETTE[colour] for colour in ("blue", "muted", "vermillion"))
     expected = [(blue, 0.95), (blue, 0.62), (blue, 0.36), (blue, 0.16), (muted, 0.25), (red, 0.45)]
     expected += [(red, 0.45)] * 3
     assert [(colour, alpha) for *_, colour, alpha in cells] == expected
     assert [(x, y) for x, y, *_ in cells] == [(x, y) for y in range(3) for x in range(3)]
-    written = [t.get_text() for t in figure.figure.axes[0].texts]
-    assert written == ["2.49", "2.50", "2.79", "2.94", "2.95", "×", "×", "×", "×"]
-    assert "Depth 4: 2.94, 2.95, diverged." in figure.alt
+    marks = [[t.get_text() for t in ax.texts] for ax in figure.figure.axes]
+    assert ["", "", "", "", "–", "×", "×", "×", "×"] in marks
 
 
 def test_a_cell_with_one_diverged_seed_has_diverged():
@@ -104,7 +102,7 @@ def test_a_cell_with_one_diverged_seed_has_diverged():
     table = trainability.tolerance_table({"a design": loss}, (2,), GUESSING)
     assert table.rows == [["a design", "1 of 2", "1", "2.50"]]
     loss[0, 1, 2] = 3.0  # one seed learns nothing, and the mean is below guessing
-    cells = squares(trainability.one_map(loss, (2,), (1e-3, 1e-2), GUESSING, "a design"))[0]
+    cells = squares(trainability.maps({"a design": loss}, (2,), (1e-3, 1e-2), GUESSING))[-1]
     assert [colour for _, _, colour, _ in cells] == [PALETTE["blue"], PALETTE["muted"]]
     table = trainability.tolerance_table({"a design": loss}, (2,), GUESSING)
     assert table.rows == [["a design", "1 of 2", "0", "2.50"]]

@@ -85,40 +85,6 @@ def maps(
 
 
 @styled
-def one_map(
-    loss: np.ndarray, depths: Sequence[int], rates: Sequence[float], guessing: float, name: str
-) -> Figure:
-    """The map of one design with its numbers; `maps` says what the arrays are."""
-    fig, ax = new_axes(0.5 * len(depths) + 1.1)
-    mean = _mean(loss)
-    _map(ax, loss, guessing, numbers=mean)
-    ax.set(
-        xlim=(-0.5, len(rates) - 0.5),
-        ylim=(-0.5, len(depths) - 0.5),
-        xlabel="learning rate",
-        ylabel="depth, layers",
-    )
-    ax.set_title(name, loc="left", fontsize=TEXT)
-    ax.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
-    ax.set_yticks(range(len(depths)), [str(depth) for depth in depths])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    ax.grid(False)
-    alt = (
-        f"Table of shaded cells for {name}: held-out loss in nats by depth and learning rate "
-        + ", ".join(f"{rate:g}" for rate in rates)
-        + f"; guessing costs {guessing:.2f}. "
-        + " ".join(
-            f"Depth {depth}: "
-            + ", ".join("diverged" if np.isnan(v) else f"{v:.2f}" for v in row)
-            + "."
-            for depth, row in zip(depths, mean, strict=True)
-        )
-    )
-    return Figure(fig, alt, {f"depth {d}": row for d, row in zip(depths, mean, strict=True)})
-
-
-@styled
 def curves(
     steps: Sequence[int], losses: Mapping[str, np.ndarray], guessing: float, top: float
 ) -> Figure:
@@ -267,7 +233,7 @@ def _mean(loss: np.ndarray) -> np.ndarray:
     return np.where(_diverged(loss), np.nan, np.where(loss < DIVERGED, loss, 0).mean(-1))
 
 
-def _map(ax: Axes, loss: np.ndarray, guessing: float, numbers: np.ndarray | None = None) -> None:
+def _map(ax: Axes, loss: np.ndarray, guessing: float) -> None:
     for row, column in np.ndindex(loss.shape[:2]):
         seeds = loss[row, column]
         if not (seeds < DIVERGED).all():
@@ -278,8 +244,6 @@ def _map(ax: Axes, loss: np.ndarray, guessing: float, numbers: np.ndarray | None
             shade = int(np.searchsorted(LEVELS, seeds.mean(), side="right"))
             colour, alpha, mark = PALETTE["blue"], SHADES[shade], ""
         square(ax, column, row, colour, alpha)
-        if numbers is not None and not np.isnan(numbers[row, column]):
-            mark = f"{numbers[row, column]:.2f}"
         ink = PALETTE["paper" if alpha > 0.5 else "ink"]
         ax.text(column, row, mark, ha="center", va="center", color=ink)
 
