@@ -88,8 +88,7 @@ def analysed(seed, small, large, truth, settings):
     for name, window in settings.windows:
         columns = small.params, small.tokens, small.loss, small.budget
         row[name] = scaling.isoflop_minima(*columns, window=window).exponent
-    a = fit.beta / (fit.alpha + fit.beta)
-    row |= spread("a_3", a, np.quantile(a_draws, [0.025, 0.975]))
+    row |= spread("a_3", fit.exponent, np.quantile(a_draws, [0.025, 0.975]))
     N, D = large.params[0], large.tokens[0]
     rng = np.random.default_rng([seed, 4])
     prediction = scaling.predict_run(fit, N, D, draws, rng)

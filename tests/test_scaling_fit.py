@@ -600,6 +600,14 @@ def test_the_warning_points_at_the_callers_line():
     assert caught[0].filename == __file__
 
 
+@pytest.mark.parametrize("fitter", [scaling.fit_chinchilla, scaling.fit_kaplan])
+def test_the_exponent_is_that_of_the_optimum(fitter):
+    N, D = grid(np.geomspace(1e6, 1e9, 5), np.geomspace(1e8, 1e11, 5))
+    fit = fitter(N, D, scaling.kaplan(N, D, 6e13, 2e13, 0.08, 0.1))
+    (small, _), (large, _) = fit.optimal(1e18), fit.optimal(1e21)
+    assert fit.exponent == pytest.approx(math.log10(large / small) / 3)
+
+
 # ------------------------------------------------------------------------------- repetition
 @FUZZ
 @given(st.floats(3, 50), st.integers(3, 7))

@@ -91,7 +91,7 @@ def stops(
         + ", ".join(f"{100 * level:,.0f} %" for level in LEVELS)
         + " above its lowest value, one around the other. "
         f"The optimum: α = {fit.alpha:.3f}, β = {fit.beta:.3f}, "
-        f"a = {fit.beta / (fit.alpha + fit.beta):.3f}. " + " ".join(said)
+        f"a = {fit.exponent:.3f}. " + " ".join(said)
     )
     return Figure(fig, alt, digest)
 

@@ -247,7 +247,7 @@ def exponents_without_highest(params, tokens, loss, numbers, *, delta=1e-3):
         fit_chinchilla(*without_highest(params, tokens, loss, number), delta=delta)
         for number in numbers
     ]
-    return np.array([fit.beta / (fit.alpha + fit.beta) for fit in fits])
+    return np.array([fit.exponent for fit in fits])
 
 
 # ------------------------------------------------------------------------------ embeddings

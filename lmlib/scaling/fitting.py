@@ -161,6 +161,11 @@ class Fit:
             return kaplan_as_power_mean(*self._constants(self._theta))
         return {"q": 1.0} | self.constants
 
+    @property
+    def exponent(self):
+        """float: a = beta / (alpha + beta) of N* ∝ C^a, how the law splits compute."""
+        return self.shape["beta"] / (self.shape["alpha"] + self.shape["beta"])
+
     def __repr__(self):
         # No E here: a floor without its interval is not a result; see `summary`.
         shown = {name: value for name, value in self.constants.items() if name != "E"}

@@ -214,11 +214,8 @@ def data_constrained(params, tokens, unique_tokens, E, A, B, alpha, beta, R_N, R
         params=params, tokens=tokens, unique_tokens=unique_tokens
     )
     A, B, alpha, beta = positive(A=A, B=B, alpha=alpha, beta=beta)
-    balance = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
-    # The N for which D = unique_tokens is optimal: N* and D* without the compute between them.
-    enough = balance * (balance * unique_tokens) ** (beta / alpha)
     return chinchilla(
-        effective(params, enough, R_N),
+        effective(params, enough_params(unique_tokens, A, B, alpha, beta), R_N),
         effective(tokens, unique_tokens, R_D),
         E,
         A,
@@ -226,6 +223,12 @@ def data_constrained(params, tokens, unique_tokens, E, A, B, alpha, beta, R_N, R
         alpha,
         beta,
     )
+
+
+def enough_params(tokens, A, B, alpha, beta):
+    """The N for which D tokens are optimal: N* and D* without the compute between them."""
+    balance = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
+    return balance * (balance * tokens) ** (beta / alpha)
 
 
 def _floor(E):

@@ -18,7 +18,7 @@ import numpy as np
 
 from lmlib.scaling.allocation import INFERENCE, TRAINING, compute_optimal
 from lmlib.scaling.checks import positive
-from lmlib.scaling.laws import effective
+from lmlib.scaling.laws import effective, enough_params
 
 
 def limited_optimal(compute, unique_tokens, E, A, B, alpha, beta, R_N, R_D):
@@ -57,7 +57,7 @@ def limited_optimal(compute, unique_tokens, E, A, B, alpha, beta, R_N, R_D):
     params, tokens = compute_optimal(compute, A, B, alpha, beta)
     if np.all(tokens <= unique_tokens):
         return params, tokens
-    enough = _enough(unique_tokens, A, B, alpha, beta)
+    enough = enough_params(unique_tokens, A, B, alpha, beta)
 
     def surplus(log_params):  # what tokens are worth, over what parameters are
         size = np.exp(log_params)
@@ -99,7 +99,7 @@ def limited_inference_optimal(
     ValueError : for a loss that the law cannot reach with these unique tokens
     """
     unique_tokens, R_N, R_D = positive(unique_tokens=unique_tokens, R_N=R_N, R_D=R_D)
-    enough = _enough(unique_tokens, A, B, alpha, beta)
+    enough = enough_params(unique_tokens, A, B, alpha, beta)
     lowest = E + A / (enough * (1 + R_N)) ** alpha + B / (unique_tokens * (1 + R_D)) ** beta
     if not np.all(loss > lowest):
         raise ValueError(
@@ -122,12 +122,6 @@ def limited_inference_optimal(
     with np.errstate(divide="ignore"):  # a share of exactly 1 leaves nothing to the tokens
         share = _crossing(surplus, np.zeros_like(excess), np.ones_like(excess))
     return amounts(share)
-
-
-def _enough(unique_tokens, A, B, alpha, beta):
-    """The N for which D = unique_tokens is optimal, as in `laws.data_constrained`."""
-    balance = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
-    return balance * (balance * unique_tokens) ** (beta / alpha)
 
 
 def _log_value(amount, unique, scale, exponent, R_star):
